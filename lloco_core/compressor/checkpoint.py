@@ -1,0 +1,185 @@
+"""Reading AutoCompressor checkpoints without executing anything from them.
+
+Layouts, recognised from the files and keys:
+- stock causal LM keys plus a top-level `embed_summary.weight`, as published: safetensors or `.bin`, sharded or not;
+- the same with matrices as int8 with one scale per row (`<key>` int8 and `<key>_scale`), as the reference model ships.
+Safetensors are preferred; `.bin` files are read with `weights_only=True`. Writing is in `export`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from lloco_core.config import REFERENCE_MODEL
+from lloco_core.errors import CheckpointError
+from lloco_core.fingerprint import digest
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+SUMMARY_KEY = "embed_summary.weight"
+MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
+ENCODING_VERSION = 1
+"""Part of every fingerprint: raise it when a change of this package changes the vectors."""
+
+_WEIGHT_PATTERNS = ("*.safetensors", "pytorch_model*.bin")
+_HUB_PATTERNS = ["config.json", "tokenizer*", "special_tokens_map.json", "generation_config.json", "*.index.json"]
+
+
+def locate_checkpoint(name: str) -> Path:
+    """Return the folder of a checkpoint: the packaged one, a local folder, or a snapshot fetched from the hub.
+
+    Raises:
+        CheckpointError: no such folder, and the hub has or gives no such model.
+    """
+    if name == REFERENCE_MODEL:
+        return Path(__file__).parent.parent / "models" / REFERENCE_MODEL
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.is_absolute() or name.startswith(".") or name.count("/") != 1:
+        raise CheckpointError(f"encoder.model {name!r} is neither a folder nor a hub name of the form owner/model")
+    return _hub_snapshot(name)
+
+
+def _hub_snapshot(name: str) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        files = HfApi().list_repo_files(name)
+        weights = _WEIGHT_PATTERNS[:1] if any(file.endswith(".safetensors") for file in files) else _WEIGHT_PATTERNS[1:]
+        return Path(snapshot_download(name, allow_patterns=[*_HUB_PATTERNS, *weights]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        try:
+            return Path(snapshot_download(name, local_files_only=True))
+        except (LocalEntryNotFoundError, OSError):
+            raise CheckpointError(f"encoder.model {name!r}: not in the local cache, and the hub answered: {error}") from error
+
+
+def read_config(folder: Path) -> PretrainedConfig:
+    """Read and check config.json."""
+    from transformers import AutoConfig
+
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} is no checkpoint: config.json is missing")
+    try:
+        model_type = json.loads(path.read_text()).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} is not a JSON object: {error}") from error
+    if model_type not in MODEL_TYPES:
+        raise CheckpointError(f"{path}: model_type {model_type!r} is not supported; supported are {', '.join(MODEL_TYPES)}")
+    return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+
+
+def load_model(folder: Path, dtype: torch.dtype, device: str) -> tuple[PreTrainedModel, torch.Tensor]:
+    """Load the stock causal LM and the summary embedding [S, H].
+
+    Raises:
+        CheckpointError: keys are missing or unexpected, or shapes do not fit config.json.
+    """
+    from transformers import AutoModelForCausalLM
+
+    config = read_config(folder)
+    weights = _read_weights(folder, dtype, device)
+    if SUMMARY_KEY not in weights:
+        raise CheckpointError(
+            f"{folder} is not a context encoder: {SUMMARY_KEY} is missing among {len(weights)} tensors. "
+            "A plain language model has to be trained as an AutoCompressor first"
+        )
+    summary = weights.pop(SUMMARY_KEY)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False)
+    try:
+        missing, unexpected = model.load_state_dict(weights, strict=False, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder}: the weights do not fit config.json: {error}") from error
+    model.tie_weights()
+    _refuse_wrong_keys(folder, model, missing, unexpected)
+    decoder = model.get_decoder()
+    decoder.rotary_emb = type(decoder.rotary_emb)(config=config).to(device)  # buffers are in no checkpoint
+    if summary.ndim != 2 or summary.shape[1] != config.hidden_size:
+        raise CheckpointError(f"{folder}: {SUMMARY_KEY} has shape {tuple(summary.shape)}, expected [S, {config.hidden_size}]")
+    return model.eval().requires_grad_(False), summary
+
+
+def _refuse_wrong_keys(folder: Path, model: PreTrainedModel, missing: list[str], unexpected: list[str]) -> None:
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    missing = sorted(set(missing) - tied)
+    if missing or unexpected:
+        raise CheckpointError(f"{folder}: missing keys {missing[:5]} ({len(missing)}), unexpected keys {unexpected[:5]} ({len(unexpected)})")
+
+
+def _read_weights(folder: Path, dtype: torch.dtype, device: str) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = {}
+    for path in weight_files(folder):
+        tensors.update(_read_file(path))
+    weights = {}
+    for key, tensor in tensors.items():
+        if key.endswith("_scale") or key.endswith("rotary_emb.inv_freq"):
+            continue
+        if tensor.dtype == torch.int8:
+            tensor = tensor.float() * tensors[f"{key}_scale"].float()[:, None]
+        weights[key] = tensor.to(device=device, dtype=dtype)
+    return weights
+
+
+def _read_file(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (SafetensorError, RuntimeError, pickle.UnpicklingError, OSError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}. It is damaged, incomplete, or asks to run code") from error
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weight files of a checkpoint, sorted; safetensors where both kinds are there."""
+    for pattern in _WEIGHT_PATTERNS:
+        if files := sorted(folder.glob(pattern)):
+            _refuse_missing_shards(folder, files)
+            return files
+    raise CheckpointError(f"{folder} holds no weights: looked for {' and '.join(_WEIGHT_PATTERNS)}")
+
+
+def _refuse_missing_shards(folder: Path, files: list[Path]) -> None:
+    for index in folder.glob(f"*{files[0].suffix}.index.json"):
+        shards = set(json.loads(index.read_text())["weight_map"].values())
+        if absent := sorted(shards - {file.name for file in files}):
+            raise CheckpointError(f"{folder}: {index.name} names {len(absent)} absent files, first {absent[0]}; download them")
+
+
+@cache
+def checkpoint_digest(folder: Path) -> str:
+    """Hash of everything in a checkpoint that the vectors depend on. Reads the weights once per process."""
+    return digest({path.name: file_hash for path, file_hash in _hashes(folder)})
+
+
+def _hashes(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in [folder / "config.json", folder / "tokenizer.json", *weight_files(folder)]:
+        if path.is_file():
+            with path.open("rb") as file:
+                yield path, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checkpoint_fingerprint(folder: Path, dtype: str, segment_length: int) -> str:
+    """Name of an encoder: 24 digits over checkpoint, number format, segment length, and version of the encoding."""
+    identity = {
+        "checkpoint": checkpoint_digest(folder),
+        "dtype": dtype,
+        "segment_length": segment_length,
+        "encoding_version": ENCODING_VERSION,
+    }
+    return digest(identity)

@@ -1,0 +1,31 @@
+"""Cutting a document into segments, and the hash chain that names what a segment's vectors depend on.
+
+The vectors of segment k depend on the encoder and on the tokens of segments 0..k, and on nothing else. `prefix_hashes`
+names exactly that, so equal hashes mean equal vectors: stored vectors can be reused up to the first differing segment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def segment_bounds(n_tokens: int, segment_length: int) -> list[tuple[int, int]]:
+    """Token ranges of the segments. The remainder is a segment of its own, however short (method: n = ceil(T / L))."""
+    cuts = [*range(0, n_tokens, segment_length), n_tokens]
+    return list(pairwise(cuts))
+
+
+def prefix_hashes(encoder_fingerprint: str, token_ids: np.ndarray, bounds: list[tuple[int, int]]) -> list[str]:
+    """One 32-digit hash per segment over the encoder and all tokens up to the segment's end."""
+    chain = hashlib.sha256(encoder_fingerprint.encode())
+    hashes = []
+    for start, end in bounds:
+        chain.update(f"|{end - start}|".encode())  # the cut is part of the identity
+        chain.update(token_ids[start:end].astype("<u4").tobytes())
+        hashes.append(chain.hexdigest()[:32])
+    return hashes

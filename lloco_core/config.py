@@ -1,0 +1,226 @@
+"""What a run is asked to do: one frozen model per concern.
+
+The same object is a Prefect flow parameter, a YAML file (`--config night.yaml`), and command line options
+(`--corpus.uri`). Unknown keys and impossible values are refused by pydantic with the key, the value, and what is
+allowed. Nothing here reads the environment (that is `lloco_core.settings`) and no field holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+REFERENCE_MODEL = "reference"
+"""Name of the checkpoint that travels inside the package."""
+
+
+def _without_credentials(uri: str) -> str:
+    parts = urlsplit(uri)
+    secret_keys = {"secret", "secret_key", "secret_access_key", "access_key", "password", "token", "x-amz-signature"}
+    if "@" in parts.netloc or secret_keys & {key.lower() for key, _ in parse_qsl(parts.query)}:
+        raise ValueError("a URI must not carry credentials; put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    return uri
+
+
+Uri = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_credentials)]
+
+
+class Concern(BaseModel):
+    """Base of every configuration model: frozen, closed, and documented by the docstrings under its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=False)
+
+
+class CorpusConfig(Concern):
+    """Which documents, and how they are read and grouped."""
+
+    uri: Uri
+    """A folder, an s3:// prefix, or a manifest file (.jsonl or .parquet with a `uri` column and metadata)."""
+    include: tuple[str, ...] = ("**",)
+    """Glob patterns of relative paths to read."""
+    exclude: tuple[str, ...] = ()
+    """Glob patterns of relative paths to leave out."""
+    text_field: str = "text"
+    """Text column of jsonl and parquet containers."""
+    id_field: str | None = None
+    """Column that names a container's rows; without it the row number does."""
+    group_by: Literal["auto", "folder", "field", "cluster"] = "auto"
+    """`folder`: first folder below the root; `field`: `group_field` of the metadata; `cluster`: k-means over passage
+    embeddings; `auto`: field where a document has one, else folder, else cluster."""
+    group_field: str = "group"
+    """Metadata field that holds the group."""
+    clusters: int | None = Field(None, ge=1, le=1024)
+    """Number of clusters; by default the best silhouette of 2 to 8."""
+    max_bytes: int = Field(32 * 2**20, ge=1)
+    """Larger objects are quarantined unread; also the limit after decompression."""
+    max_tokens: int = Field(131_072, ge=1)
+    """Longer documents are quarantined."""
+    quarantine_rate: float = Field(0.004, ge=0, le=1)
+    """Share of documents that may be quarantined (at least one may) before the run is failed at its end."""
+    retry_quarantined: bool = False
+    """Read quarantined documents again although they did not change."""
+
+
+class EncoderConfig(Concern):
+    """The context encoder."""
+
+    model: str = REFERENCE_MODEL
+    """`reference`, a folder, or a hub name of a checkpoint with `embed_summary` weights."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where the worker has one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto`: bfloat16 on a GPU, float32 on a CPU."""
+    segment_length: int | None = Field(None, ge=1)
+    """Tokens per segment; by default what the checkpoint was trained with."""
+    batch_tokens: int = Field(16_384, ge=1)
+    """Upper bound of new positions in one forward pass."""
+
+
+class StoreConfig(Concern):
+    """Where the tables lie and how they are written."""
+
+    uri: Uri
+    """A folder or s3://bucket/prefix; the bucket must exist."""
+    shard_bytes: int = Field(4 * 2**20, ge=1)
+    """Source bytes per shard: the unit of encoding, retry, and commit."""
+    shard_objects: int = Field(64, ge=1)
+    """Upper bound of objects per shard."""
+    commit_every: int = Field(4, ge=1)
+    """Shards per commit."""
+    lease_seconds: int = Field(600, ge=5)
+    """A committer silent for this long is taken for dead and its lease is taken over."""
+
+
+class RetrievalConfig(Concern):
+    """Passages and their embeddings."""
+
+    model: str = "minilm"
+    """`minilm` (all-MiniLM-L6-v2 as packaged on PyPI), a folder, or a hub name of a sentence-transformers model."""
+    passage_chars: int = Field(800, ge=50, le=20_000)
+    """Upper bound of characters per passage."""
+    top_k: int = Field(8, ge=1, le=1000)
+    """Passages that a search returns."""
+
+
+class TeacherConfig(Concern):
+    """A model behind an OpenAI-compatible endpoint that writes questions. Its key comes from LLOCO_TEACHER_API_KEY."""
+
+    base_url: Uri
+    """For example https://host/v1."""
+    model: str
+    """Model name as the endpoint knows it."""
+    timeout_seconds: float = Field(60, gt=0)
+    """Per request."""
+
+
+class QuestionsConfig(Concern):
+    """Where training questions come from: a file, a teacher, or, with neither, the documents themselves."""
+
+    file: Uri | None = None
+    """jsonl or parquet with `doc_id` or `uri`, `question`, and `answer`; `uri` may be the path below the corpus root."""
+    teacher: TeacherConfig | None = None
+    """Asks for questions about every document."""
+    per_document: int = Field(8, ge=1)
+    """Questions per document from a teacher or from the documents themselves."""
+    max_per_group: int = Field(20_000, ge=1)
+    """Upper bound per group; a seeded sample beyond it."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> QuestionsConfig:
+        if self.file and self.teacher:
+            raise ValueError("questions.file and questions.teacher exclude each other; set one of them")
+        return self
+
+
+class FinetuneConfig(Concern):
+    """The recipe of an adapter. Defaults are those of the LLoCO paper (arXiv 2404.07979, section 4)."""
+
+    r: int = Field(8, ge=1, le=16)
+    """LoRA rank; servers load up to 16 by default, and larger adapters forget more."""
+    alpha: int = Field(16, ge=1)
+    """LoRA alpha."""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    """LoRA dropout."""
+    learning_rate: float = Field(2e-5, gt=0)
+    """Peak, cosine decay to zero."""
+    warmup_ratio: float = Field(0.04, ge=0, le=1)
+    """Share of the steps with a linearly rising rate."""
+    epochs: int = Field(3, ge=1)
+    """Passes over the rows."""
+    max_steps: int | None = Field(None, ge=1)
+    """Stop after this many optimizer steps."""
+    global_batch: int = Field(8, ge=1)
+    """Rows per optimizer step over all workers."""
+    micro_batch: int = Field(4, ge=1)
+    """Rows per forward pass of one worker."""
+    zero_stage: Literal[2, 3] = 2
+    """DeepSpeed ZeRO stage; 3 partitions the frozen base as well."""
+    gradient_checkpointing: bool = True
+    """Recompute activations in the backward pass; saves memory, costs a third more time."""
+    checkpoint_steps: int = Field(100, ge=1)
+    """Optimizer steps between checkpoints."""
+    holdout: float = Field(0.1, ge=0, lt=1)
+    """Share of a group's rows kept out of training to measure the loss."""
+    seed: int = 0
+    """Order of rows, LoRA initialisation, dropout."""
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> FinetuneConfig:
+        if self.global_batch % self.micro_batch:
+            raise ValueError(f"finetune.global_batch {self.global_batch} is not a multiple of finetune.micro_batch {self.micro_batch}")
+        return self
+
+
+class AnswerConfig(Concern):
+    """How questions are put to the model. The defaults are the wording the reference checkpoint was trained with."""
+
+    question_template: str = "\nQuestion: {question}\nAnswer:"
+    """Follows the summary vectors."""
+    answer_template: str = " {answer}"
+    """Follows the question in training rows."""
+    max_new_tokens: int = Field(50, ge=1, le=4096)
+    """Greedy decoding stops here."""
+    documents: int = Field(1, ge=1, le=64)
+    """Documents whose vectors are put before the question."""
+
+    @model_validator(mode="after")
+    def _templates_have_slots(self) -> AnswerConfig:
+        if "{question}" not in self.question_template or "{answer}" not in self.answer_template:
+            raise ValueError("answer.question_template needs {question} and answer.answer_template needs {answer}")
+        return self
+
+
+class ClusterConfig(Concern):
+    """The Ray cluster. RAY_ADDRESS names one; without it the local machine is used."""
+
+    encoders: int = Field(1, ge=1)
+    """Encoder actors at the start."""
+    max_encoders: int | None = Field(None, ge=1)
+    """Upper bound of encoder actors when the pool may grow."""
+    gpus_per_encoder: float | None = Field(None, ge=0)
+    """By default 1 where the cluster has GPUs, else 0."""
+    cpus_per_encoder: float = Field(1, gt=0)
+    """CPU share of an encoder actor; also its thread count, at least 1."""
+    train_workers: int = Field(1, ge=1)
+    """DeepSpeed ranks per adapter."""
+    object_store_mb: int = Field(512, ge=80)
+    """Object store of a local cluster in MB."""
+
+
+class NightlyConfig(Concern):
+    """A whole night: every concern in one object."""
+
+    corpus: CorpusConfig
+    store: StoreConfig
+    encoder: EncoderConfig = EncoderConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
+    questions: QuestionsConfig = QuestionsConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    answer: AnswerConfig = AnswerConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    def public(self) -> dict[str, Any]:
+        """The configuration as plain data for reports and records. It holds no secrets by construction."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,35 @@
+"""The errors a user of the pipeline can meet. Each message says what, the value, and the next step."""
+
+from __future__ import annotations
+
+
+class LlocoError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigurationError(LlocoError):
+    """A setting is missing, unknown, or impossible."""
+
+
+class StorageError(LlocoError):
+    """A folder, bucket, or object cannot be reached, read, or written."""
+
+
+class CheckpointError(LlocoError):
+    """Model files are missing, of the wrong layout, or do not fit their configuration."""
+
+
+class EncodingError(LlocoError):
+    """A document cannot be encoded with the given encoder and lengths."""
+
+
+class CommitError(LlocoError):
+    """The store cannot accept a commit: another committer, another encoder, or a broken record."""
+
+
+class QuarantineExceeded(LlocoError):
+    """More documents were quarantined than the run allows; everything readable is committed."""
+
+
+class RegistryError(LlocoError):
+    """An adapter is not fit to be registered, or does not exist."""

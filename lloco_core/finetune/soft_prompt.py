@@ -1,0 +1,50 @@
+"""A causal language model that reads batches of summary vectors and tokens and returns the summed answer loss.
+
+Only the positions before a label go through the output layer: with a vocabulary of 32,000 the logits of a long soft
+prompt would outweigh everything else in memory. Everything runs inside one `forward`, which is what DeepSpeed's ZeRO-3
+needs to gather partitioned weights. Legend: B rows, T positions, D hidden size, M positions with loss, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lloco_core.finetune.collate import IGNORED
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from lloco_core.finetune.collate import Batch
+
+
+def inputs_embeds(embed: nn.Module, batch: Batch) -> torch.Tensor:
+    """Input embeddings [B, T, D]: the tokens' own, and the summary vectors where the batch places them."""
+    embeds_BTD = embed(batch.token_ids_BT)
+    # out of place: the embedding output is a leaf that requires grad when activations are recomputed
+    return embeds_BTD.masked_scatter(batch.is_vector_BT.unsqueeze(-1), batch.vectors_ND.to(embeds_BTD.dtype))
+
+
+class SoftPromptModel(nn.Module):
+    """The trained module: a PEFT model of the LLaMA family behind the batch interface."""
+
+    def __init__(self, model: PeftModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Cross entropy summed over the labels of the batch, fp32 scalar; 0 when it has none."""
+        causal_lm = self.model.get_base_model()
+        hidden_BTD = causal_lm.get_decoder()(
+            inputs_embeds=inputs_embeds(causal_lm.get_input_embeddings(), batch),
+            attention_mask=batch.attention_mask_BT,
+            position_ids=batch.position_ids_BT,
+            use_cache=False,
+        ).last_hidden_state
+        target_BT = batch.labels_BT[:, 1:]
+        predicts_BT = target_BT != IGNORED
+        logits_MV = causal_lm.get_output_embeddings()(hidden_BTD[:, :-1][predicts_BT])
+        return F.cross_entropy(logits_MV.float(), target_BT[predicts_BT], reduction="sum")

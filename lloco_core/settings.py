@@ -1,0 +1,57 @@
+"""The one file that reads the environment.
+
+Everything a process takes from its surroundings (endpoints, credentials, addresses) is a field here; everything a
+run is asked to do is in `lloco_core.config`. Secrets are `SecretStr`: they have no readable repr and are never logged.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Surroundings of this process. AWS names are the standard ones, so that existing deployments just work."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    aws_endpoint_url: str | None = Field(None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    aws_region: str = Field("us-east-1", validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
+    aws_access_key_id: str | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
+    aws_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
+    teacher_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("LLOCO_TEACHER_API_KEY", "OPENAI_API_KEY"))
+    ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
+    git_commit: str = Field("unknown", validation_alias="LLOCO_GIT_COMMIT")
+
+
+@cache
+def settings() -> Settings:
+    """Read the environment once per process."""
+    return Settings()
+
+
+def lance_storage_options() -> dict[str, str]:
+    """Storage options for Lance and LanceDB on S3. Retries ride out a short outage of the store.
+
+    Without keys in the environment the client's own credential chain (instance role, profile) is used.
+    """
+    env = settings()
+    options = {
+        "region": env.aws_region,
+        "client_max_retries": "12",
+        "client_retry_timeout": "120",
+        "request_timeout": "60s",
+    }
+    if env.aws_endpoint_url:
+        options["endpoint"] = env.aws_endpoint_url
+        options["virtual_hosted_style_request"] = "false"
+        options["allow_http"] = str(env.aws_endpoint_url.startswith("http://")).lower()
+    if env.aws_access_key_id and env.aws_secret_access_key:
+        options["access_key_id"] = env.aws_access_key_id
+        options["secret_access_key"] = env.aws_secret_access_key.get_secret_value()
+        if env.aws_session_token:
+            options["session_token"] = env.aws_session_token.get_secret_value()
+    return options

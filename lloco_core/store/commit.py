@@ -1,0 +1,164 @@
+"""The committer: the only code that makes written shards visible. Runs in the driver, under the lease.
+
+A batch of shards is committed in this order; every step is skipped or harmless when it was done before:
+
+1. append fragments to `segments`, then `passages`, then `documents` (one Lance transaction per table);
+2. retire what the batch replaces: older rows of the same documents;
+3. write `quarantine`;
+4. append the `ledger` rows: from here on the shards are done.
+
+Every append carries its shard ids in the transaction properties. After a crash the committer finds the ids of each table in the
+transactions since the plan's base version, so it appends what is missing and nothing twice:
+
+| killed | state | the next run |
+|---|---|---|
+| before a record exists | orphan fragments | encodes the shard again |
+| between record and step 1 | fragments and record | commits them; nothing is encoded again |
+| inside step 1 | some tables have the shard | appends to the others |
+| between 1 and 4 | tables have it, ledger not | repeats 2 and 3, then 4 |
+| after 4 | done | nothing |
+
+Readers open a *night* (`ledger`), so they never see a half-committed batch.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import lance
+import pyarrow as pa
+from lance.fragment import FragmentMetadata, write_fragments
+
+from lloco_core.settings import settings
+from lloco_core.store import schema
+from lloco_core.store.quarantine import record_rejections
+from lloco_core.store.records import PlanMarker, ShardRecord, close_plan, load_records, open_plan, open_plans
+from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lloco_core.store.lease import CommitLease
+
+logger = logging.getLogger(__name__)
+
+SHARDS_PROPERTY = "lloco.shards"
+IN_LIST_LIMIT = 500
+
+
+def begin_plan(store: Store, plan_id: str, run_id: str, n_shards: int) -> PlanMarker:
+    """Announce a plan, with the table versions after which its commits will lie."""
+    versions = {name: store.dataset(name).version for name in (*CONTENT_TABLES, "ledger")}
+    marker = PlanMarker(plan_id, run_id, versions, n_shards)
+    open_plan(store.objects, marker)
+    return marker
+
+
+def recover_plans(store: Store, lease: CommitLease) -> int:
+    """Finish what a crashed run left: commit every recorded shard of every open plan. Returns the shards committed."""
+    recovered = 0
+    for marker in open_plans(store.objects):
+        committer = Committer(store, lease, marker)
+        recovered += committer.commit(load_records(store.objects, marker.plan_id))
+        close_plan(store.objects, marker.plan_id)
+    if recovered:
+        logger.info("recovered %d written shards of an interrupted run", recovered)
+    return recovered
+
+
+class Committer:
+    """Commits the shards of one plan, each exactly once."""
+
+    def __init__(self, store: Store, lease: CommitLease, marker: PlanMarker) -> None:
+        self.store = store
+        self.lease = lease
+        self.marker = marker
+        self._done = {name: self._shards_since(name, version) for name, version in marker.base_versions.items()}
+
+    def commit(self, records: Iterable[ShardRecord]) -> int:
+        """Commit a batch of shards; those already in the ledger are left out. Returns how many were committed."""
+        batch = [record for record in records if record.shard_id not in self._done["ledger"]]
+        if not batch:
+            return 0
+        for name in CONTENT_TABLES:
+            self._append(name, [r for r in batch if r.fragments.get(name)], self._recorded_fragments(name, batch))
+        retire_replaced(self.store, batch)
+        record_rejections(self.store, batch)
+        self._append("ledger", batch, self._ledger_fragments)
+        return len(batch)
+
+    def close(self) -> None:
+        """The plan is complete."""
+        close_plan(self.store.objects, self.marker.plan_id)
+
+    def _append(self, table: str, records: list[ShardRecord], fragments_of: Any) -> None:
+        missing = [record for record in records if record.shard_id not in self._done[table]]
+        if not missing:
+            return
+        self.lease.check()
+        dataset = self.store.dataset(table)
+        transaction = lance.Transaction(
+            read_version=dataset.version,
+            operation=lance.LanceOperation.Append(fragments_of(missing)),
+            transaction_properties={
+                "lloco.plan": self.marker.plan_id,
+                SHARDS_PROPERTY: json.dumps([record.shard_id for record in missing]),
+                "lloco.code": settings().git_commit,
+            },
+        )
+        lance.LanceDataset.commit(dataset, transaction, storage_options=self.store.storage_options)
+        self._done[table] |= {record.shard_id for record in missing}
+
+    def _recorded_fragments(self, table: str, batch: list[ShardRecord]) -> Any:
+        def fragments(records: list[ShardRecord]) -> list[FragmentMetadata]:
+            return [FragmentMetadata.from_json(json.dumps(item)) for record in records for item in record.fragments[table]]
+
+        return fragments
+
+    def _ledger_fragments(self, records: list[ShardRecord]) -> list[FragmentMetadata]:
+        rows = pa.Table.from_pylist([self._ledger_row(record) for record in records], schema=schema.LEDGER)
+        uri = self.store.table_uri("ledger")
+        return write_fragments(rows, uri, schema=rows.schema, mode="append", storage_options=self.store.storage_options)
+
+    def _ledger_row(self, record: ShardRecord) -> dict[str, Any]:
+        return {
+            "entry": "shard",
+            "plan_id": record.plan_id,
+            "shard_id": record.shard_id,
+            "run_id": record.run_id,
+            "n_documents": record.n_documents,
+            "n_segments": record.n_segments,
+            "n_passages": record.n_passages,
+            "n_tokens": record.n_tokens,
+            "n_quarantined": len(record.rejections),
+            "encode_seconds": record.encode_seconds,
+            "code": settings().git_commit,
+            "committed_at": datetime.now(UTC),
+        }
+
+    def _shards_since(self, table: str, base_version: int) -> set[str]:
+        dataset = self.store.dataset(table)
+        shards: set[str] = set()
+        for version in range(base_version + 1, dataset.version + 1):
+            transaction = dataset.read_transaction(version)
+            shards.update(json.loads(transaction.transaction_properties.get(SHARDS_PROPERTY, "[]")) if transaction else [])
+        return shards
+
+
+def retire_replaced(store: Store, batch: list[ShardRecord]) -> None:
+    """Mark older document rows superseded and drop their segments and passages. Repeating it changes nothing."""
+    for record in batch:
+        items = sorted(record.replaced.items())
+        for start in range(0, len(items), IN_LIST_LIMIT):
+            part = items[start : start + IN_LIST_LIMIT]
+            docs = sql_list([doc_id for doc_id, _ in part])
+            valid = sql_list([version for _, version in part])
+            store.dataset("documents").update(
+                {"status": "'superseded'"},
+                where=f"doc_id IN ({docs}) AND shard_id != '{record.shard_id}' AND status = 'active'",
+            )
+            for table in ("segments", "passages"):
+                store.dataset(table).delete(f"doc_id IN ({docs}) AND version_id NOT IN ({valid})")

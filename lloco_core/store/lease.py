@@ -1,0 +1,122 @@
+"""The lease that keeps a second committer out, built on create-only objects alone.
+
+Holders are numbered: `_leases/commit/<epoch>.json` is created by exactly one process, and the highest epoch holds the
+lease. The holder rewrites its own object as a heartbeat. A contender takes over by creating the next epoch once the
+holder released it, is a dead process of this host, or was silent for `seconds` on the contender's own clock (no two clocks
+are compared). A holder that finds a higher epoch has lost the lease and must not commit any more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from lloco_core.errors import CommitError, StorageError
+
+if TYPE_CHECKING:
+    from lloco_core.objects import Objects
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "_leases/commit/"
+
+
+class CommitLease:
+    """Context manager that holds the commit lease of a store and renews it in a background thread."""
+
+    def __init__(self, objects: Objects, run_id: str, seconds: float) -> None:
+        self.objects = objects
+        self.seconds = seconds
+        self.epoch = 0
+        self._identity = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "started": _process_start(os.getpid())}
+        self._stop = threading.Event()
+        self._renewer = threading.Thread(target=self._renew_until_stopped, name="lloco-lease", daemon=True)
+
+    def __enter__(self) -> CommitLease:
+        self._acquire()
+        self._renewer.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._renewer.join()
+        self.objects.put(self._key(self.epoch), self._state(released=True))
+
+    def check(self) -> None:
+        """Refuse to go on when another process took the lease over.
+
+        Raises:
+            CommitError: a higher epoch exists.
+        """
+        newest = self._newest_epoch()
+        if newest != self.epoch:
+            raise CommitError(
+                f"{self.objects.root}: the commit lease {self.epoch} was taken over by epoch {newest}; "
+                "this run stops without committing, the other one carries on"
+            )
+
+    def _acquire(self) -> None:
+        while True:
+            epoch = self._newest_epoch()
+            if epoch and not self._is_free(epoch):
+                self._watch_until_silent(epoch)
+            if self.objects.create(self._key(epoch + 1), self._state()):
+                self.epoch = epoch + 1
+                return
+
+    def _is_free(self, epoch: int) -> bool:
+        holder = self._read(epoch)
+        if holder.get("released"):
+            return True
+        same_host = holder.get("host") == self._identity["host"]
+        return same_host and _process_start(holder.get("pid", -1)) != holder.get("started")
+
+    def _watch_until_silent(self, epoch: int) -> None:
+        first = self._read(epoch)
+        logger.info("waiting up to %.0f s for run %s on %s to give up the commit lease", self.seconds, first["run_id"], first["host"])
+        deadline = time.monotonic() + self.seconds
+        while time.monotonic() < deadline:
+            time.sleep(min(1.0, self.seconds / 10))
+            if self._newest_epoch() != epoch or self._is_free(epoch):
+                return
+            if self._read(epoch)["beat"] != first["beat"]:
+                raise CommitError(
+                    f"{self.objects.root} is being written by run {first['run_id']} (host {first['host']}, pid {first['pid']}); "
+                    "wait for it to end, then run again"
+                )
+
+    def _renew_until_stopped(self) -> None:
+        while not self._stop.wait(self.seconds / 4):
+            try:
+                self.objects.put(self._key(self.epoch), self._state())
+            except StorageError as error:  # the next beat may get through; check() guards every commit
+                logger.warning("the commit lease could not be renewed: %s", error)
+
+    def _newest_epoch(self) -> int:
+        return max((int(item.key.removeprefix(PREFIX).removesuffix(".json")) for item in self.objects.list(PREFIX)), default=0)
+
+    def _read(self, epoch: int) -> dict[str, Any]:
+        return json.loads(self.objects.get(self._key(epoch)))
+
+    def _state(self, released: bool = False) -> bytes:
+        return json.dumps({**self._identity, "beat": uuid.uuid4().hex, "released": released}).encode()
+
+    @staticmethod
+    def _key(epoch: int) -> str:
+        return f"{PREFIX}{epoch:010d}.json"
+
+
+def _process_start(pid: int) -> float | None:
+    """When a process of this host started, or None: tells a living holder from a reused process id."""
+    try:
+        return psutil.Process(pid).create_time() if pid > 0 else None
+    except psutil.NoSuchProcess:
+        return None

@@ -1,0 +1,53 @@
+"""Publishing a night: one ledger row that names a consistent set of table versions, protected by Lance tags."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import lance
+import pyarrow as pa
+
+from lloco_core.errors import StorageError
+from lloco_core.store import schema
+from lloco_core.store.tables import CONTENT_TABLES
+
+if TYPE_CHECKING:
+    from lloco_core.store.tables import Store
+
+
+def publish_night(store: Store, run_id: str) -> str:
+    """Record and tag the current versions as one night, unless the newest night has them already. Returns its name.
+
+    The tags come first: a recorded night's versions are never cleaned up.
+    """
+    versions = {name: store.dataset(name).version for name in CONTENT_TABLES}
+    newest = latest_night(store)
+    if newest and all(newest[f"{name}_version"] == version for name, version in versions.items()):
+        return newest["run_id"]
+    for name, version in versions.items():
+        tags = store.dataset(name).tags
+        if run_id not in tags.list():
+            tags.create(run_id, version)
+        versions[name] = tags.list()[run_id]["version"]
+    row = {"entry": "night", "run_id": run_id, "committed_at": datetime.now(UTC)}
+    row |= {f"{name}_version": version for name, version in versions.items()}
+    lance.write_dataset(
+        pa.Table.from_pylist([row], schema=schema.LEDGER),
+        store.table_uri("ledger"),
+        mode="append",
+        storage_options=store.storage_options,
+    )
+    return run_id
+
+
+def latest_night(store: Store, name: str | None = None) -> dict | None:
+    """The newest night's ledger row, or the one with the given name; None when there is none."""
+    if not store.exists("ledger"):
+        return None
+    rows = store.dataset("ledger").to_table(filter="entry = 'night'").to_pylist()
+    if name is not None:
+        rows = [row for row in rows if row["run_id"] == name]
+        if not rows:
+            raise StorageError(f"{store.root} has no night {name!r}; `lloco status` lists them")
+    return max(rows, key=lambda row: row["committed_at"], default=None)

@@ -1,0 +1,56 @@
+"""The quarantine table: one row per rejected document, kept until the document is read successfully."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lloco_core.store import schema
+from lloco_core.store.tables import Store, sql_list
+
+if TYPE_CHECKING:
+    from lloco_core.store.records import ShardRecord
+    from lloco_core.types import Rejection
+
+
+def record_rejections(store: Store, batch: list[ShardRecord]) -> None:
+    """Write the rejections of a batch of shards, and drop those that its objects no longer have.
+
+    A run that repeats this (after a crash) neither counts an attempt twice nor loses when a document was first seen.
+    """
+    read = [uri for record in batch for uri in record.source_uris]
+    table = store.dataset("quarantine")
+    before = table.to_table(filter=f"source_uri IN ({sql_list(read)})").to_pylist() if read else []
+    known = {row["uri"]: row for row in before}
+    rows = [
+        _row(rejection, record, known.get(rejection.uri)) for record in batch for rejection in record.rejections
+    ]
+    resolved = sorted(set(known) - {row["uri"] for row in rows})
+    if rows:
+        unique = {row["uri"]: row for row in rows}  # an upsert refuses two rows of one key
+        source = pa.Table.from_pylist(list(unique.values()), schema=schema.QUARANTINE)
+        table.merge_insert("uri").when_matched_update_all().when_not_matched_insert_all().execute(source)
+    if resolved:
+        store.dataset("quarantine").delete(f"uri IN ({sql_list(resolved)})")
+
+
+def _row(rejection: Rejection, record: ShardRecord, before: dict[str, Any] | None) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    attempts = 1
+    if before:
+        attempts = before["attempts"] + (before["run_id"] != record.run_id)
+    source = rejection.uri if rejection.uri in record.source_uris else rejection.uri.rpartition("#")[0]
+    return {
+        "uri": rejection.uri,
+        "source_uri": source,
+        "etag": rejection.etag,
+        "stage": rejection.stage,
+        "code": rejection.code,
+        "message": rejection.message,
+        "first_seen": before["first_seen"] if before else now,
+        "last_seen": now,
+        "attempts": attempts,
+        "run_id": record.run_id,
+    }

@@ -1,0 +1,90 @@
+"""Shard records and open plans: the small JSON objects that make a night resumable.
+
+A *shard record* says which uncommitted fragments hold a shard. It is created (never replaced) after the fragments are
+written, so of two attempts at a shard exactly one counts; the fragments of the other are orphans. A *plan marker* lies
+under `_plans/open/` from before the first shard is written until the last one is in the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lloco_core.types import Rejection
+
+if TYPE_CHECKING:
+    from lloco_core.objects import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """What a worker reports of a written shard: counts, and the fragments per table as Lance's own JSON."""
+
+    plan_id: str
+    shard_id: str
+    run_id: str
+    n_documents: int
+    n_segments: int
+    n_passages: int
+    n_tokens: int
+    n_unchanged: int
+    encode_seconds: float
+    fragments: dict[str, list[dict[str, Any]]]
+    source_uris: tuple[str, ...]
+    replaced: dict[str, str] = field(default_factory=dict)
+    """doc_id -> version_id now valid, for documents that were in the store before."""
+    rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMarker:
+    """An unfinished plan and the table versions it started from: commits are searched for after them."""
+
+    plan_id: str
+    run_id: str
+    base_versions: dict[str, int]
+    n_shards: int
+
+
+def save_record(objects: Objects, record: ShardRecord) -> ShardRecord:
+    """Create the record; when another attempt was first, its record is returned and counts."""
+    key = _record_key(record.plan_id, record.shard_id)
+    if objects.create(key, json.dumps(asdict(record)).encode()):
+        return record
+    return _parse_record(objects.get(key))
+
+
+def load_records(objects: Objects, plan_id: str) -> list[ShardRecord]:
+    """All records of a plan, by shard id."""
+    return [_parse_record(objects.get(item.key)) for item in objects.list(f"_plans/{plan_id}/")]
+
+
+def open_plan(objects: Objects, marker: PlanMarker) -> None:
+    """Announce a plan before its first shard is written."""
+    objects.put(_marker_key(marker.plan_id), json.dumps(asdict(marker)).encode())
+
+
+def close_plan(objects: Objects, plan_id: str) -> None:
+    """Forget a plan whose shards are all in the ledger."""
+    objects.delete(_marker_key(plan_id))
+
+
+def open_plans(objects: Objects) -> list[PlanMarker]:
+    """Plans that a crash left unfinished."""
+    return [PlanMarker(**json.loads(objects.get(item.key))) for item in objects.list("_plans/open/")]
+
+
+def _parse_record(data: bytes) -> ShardRecord:
+    fields = json.loads(data)
+    fields["rejections"] = tuple(Rejection(**rejection) for rejection in fields["rejections"])
+    fields["source_uris"] = tuple(fields["source_uris"])
+    return ShardRecord(**fields)
+
+
+def _record_key(plan_id: str, shard_id: str) -> str:
+    return f"_plans/{plan_id}/{shard_id}.json"
+
+
+def _marker_key(plan_id: str) -> str:
+    return f"_plans/open/{plan_id}.json"

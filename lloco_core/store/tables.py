@@ -1,0 +1,85 @@
+"""Opening and creating the Lance tables of a store, in a folder or on S3.
+
+A table `name` lies at `<store>/<name>.lance`, where LanceDB finds it when it connects to the store's URI.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lance
+
+from lloco_core.errors import CommitError, StorageError
+from lloco_core.objects import canonical_root, open_objects
+from lloco_core.settings import lance_storage_options
+from lloco_core.store import schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CONTENT_TABLES = ("segments", "passages", "documents")
+"""Written by every shard, in commit order: a document becomes visible after everything it refers to."""
+
+
+class Store:
+    """One store: its tables and the small objects beside them. Cheap to create; holds no open table."""
+
+    def __init__(self, uri: str) -> None:
+        self.root = canonical_root(uri)
+        self.objects = open_objects(self.root)
+        self.storage_options = lance_storage_options() if self.root.startswith("s3://") else None
+
+    def table_uri(self, name: str) -> str:
+        """Location of a table."""
+        return f"{self.root}/{name}.lance"
+
+    def exists(self, name: str) -> bool:
+        """Whether a table is there. An unreachable store is an error, not an absent table."""
+        is_new_folder = self.storage_options is None and not Path(self.root).is_dir()
+        return not is_new_folder and next(self.objects.list(f"{name}.lance/_versions/"), None) is not None
+
+    def dataset(self, name: str, version: int | None = None) -> lance.LanceDataset:
+        """Open a table, at its newest version by default."""
+        try:
+            return lance.dataset(self.table_uri(name), version=version, storage_options=self.storage_options)
+        except (ValueError, OSError) as error:
+            at = f" at version {version}" if version is not None else ""
+            raise StorageError(f"table {self.table_uri(name)}{at} cannot be opened: {error}; has an ingest run on this store?") from error
+
+    def create_tables(self, summary_length: int, hidden_size: int, passage_dimension: int) -> None:
+        """Create the tables that are missing.
+
+        Raises:
+            CommitError: the store holds vectors of another shape.
+        """
+        wanted = {
+            "segments": schema.segments_schema(summary_length, hidden_size),
+            "passages": schema.passages_schema(passage_dimension),
+            "documents": schema.DOCUMENTS,
+            "quarantine": schema.QUARANTINE,
+            "ledger": schema.LEDGER,
+            "adapters": schema.ADAPTERS,
+        }
+        for name, table_schema in wanted.items():
+            if self.exists(name):
+                self._refuse_other_schema(name, table_schema)
+            else:
+                lance.write_dataset(
+                    table_schema.empty_table(), self.table_uri(name), schema=table_schema, mode="create", storage_options=self.storage_options
+                )
+
+    def _refuse_other_schema(self, name: str, wanted: pa.Schema) -> None:
+        found = self.dataset(name).schema
+        for field in wanted:
+            if field.name not in found.names or found.field(field.name).type != field.type:
+                has: Any = found.field(field.name).type if field.name in found.names else "no such column"
+                raise CommitError(
+                    f"table {name} of {self.root} has {field.name}: {has}, this run writes {field.type}; "
+                    "vectors of another encoder or embedding model need a store of their own"
+                )
+
+
+def sql_list(values: list[str]) -> str:
+    """Values as the inside of a SQL `in (...)`, quoted."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

@@ -1,0 +1,162 @@
+"""The worker's side of storing: a compressed shard becomes uncommitted fragments and one shard record.
+
+Nothing written here is visible to readers. `store.commit` makes it visible, once.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from lance.fragment import write_fragments
+
+from lloco_core.fingerprint import digest
+from lloco_core.store import schema
+from lloco_core.store.records import ShardRecord, save_record
+from lloco_core.types import CompressedDocument, CompressedShard, Document, SourceObject
+
+if TYPE_CHECKING:
+    from lloco_core.store.tables import Store
+
+MAX_ROWS_PER_FILE = 2048
+"""About 0.8 GB of vectors of a 7B model; larger files need more memory to compact."""
+
+
+def version_id(doc_id: str, content_hash: str, encoder_fingerprint: str) -> str:
+    """Name of a document version: joins `documents`, `segments`, and `passages`."""
+    return digest([doc_id, content_hash, encoder_fingerprint])
+
+
+def write_shard(store: Store, shard: CompressedShard, run_id: str, encoder_fingerprint: str, summary_length: int) -> ShardRecord:
+    """Write a shard's fragments, then create its record. A repeated attempt returns the first attempt's record."""
+    hidden_size = store.dataset("segments").schema.field("summary").type.list_size // summary_length
+    dimension = store.dataset("passages").schema.field("vector").type.list_size
+    tables = {
+        "segments": _segments(shard.documents, encoder_fingerprint, schema.segments_schema(summary_length, hidden_size)),
+        "passages": _passages(shard.documents, encoder_fingerprint, schema.passages_schema(dimension)),
+        "documents": _documents(shard, encoder_fingerprint, run_id),
+    }
+    fragments = {name: _write(store, name, table) for name, table in tables.items() if table.num_rows}
+    current = [document.document for document in shard.documents] + shard.unchanged
+    record = ShardRecord(
+        plan_id=shard.shard.plan_id,
+        shard_id=shard.shard.shard_id,
+        run_id=run_id,
+        n_documents=len(shard.documents),
+        n_segments=tables["segments"].num_rows,
+        n_passages=tables["passages"].num_rows,
+        n_tokens=sum(document.n_tokens for document in shard.documents),
+        n_unchanged=len(shard.unchanged),
+        encode_seconds=shard.encode_seconds,
+        fragments=fragments,
+        source_uris=tuple(source.uri for source in shard.shard.objects),
+        replaced={
+            document.doc_id: version_id(document.doc_id, document.content_hash, encoder_fingerprint)
+            for document in current
+            if document.doc_id in shard.shard.known
+        },
+        rejections=tuple(shard.rejections),
+    )
+    return save_record(store.objects, record)
+
+
+def _write(store: Store, name: str, table: pa.Table) -> list[dict[str, Any]]:
+    written = write_fragments(
+        table,
+        store.table_uri(name),
+        schema=table.schema,
+        mode="append",
+        max_rows_per_file=MAX_ROWS_PER_FILE,
+        storage_options=store.storage_options,
+    )
+    return [fragment.to_json() for fragment in written]
+
+
+def _segments(documents: list[CompressedDocument], fingerprint: str, table_schema: pa.Schema) -> pa.Table:
+    rows = [(document.document, segment) for document in documents for segment in document.segments]
+    if not rows:
+        return table_schema.empty_table()
+    summaries = np.stack([segment.summary.reshape(-1) for _, segment in rows])
+    columns = {
+        "doc_id": [document.doc_id for document, _ in rows],
+        "version_id": [version_id(document.doc_id, document.content_hash, fingerprint) for document, _ in rows],
+        "segment_index": [segment.index for _, segment in rows],
+        "prefix_hash": [segment.prefix_hash for _, segment in rows],
+        "token_start": [segment.token_start for _, segment in rows],
+        "token_end": [segment.token_end for _, segment in rows],
+        "char_start": [segment.char_start for _, segment in rows],
+        "char_end": [segment.char_end for _, segment in rows],
+        "summary": pa.FixedSizeListArray.from_arrays(pa.array(summaries.reshape(-1)), summaries.shape[1]),
+    }
+    return pa.table(columns, schema=table_schema)
+
+
+def _passages(documents: list[CompressedDocument], fingerprint: str, table_schema: pa.Schema) -> pa.Table:
+    rows = [(document, passage) for document in documents for passage in document.passages]
+    if not rows:
+        return table_schema.empty_table()
+    vectors = np.concatenate([document.passage_vectors for document in documents]).astype(np.float32)
+    columns = {
+        "doc_id": [document.document.doc_id for document, _ in rows],
+        "version_id": [
+            version_id(document.document.doc_id, document.document.content_hash, fingerprint) for document, _ in rows
+        ],
+        "group_id": [document.group for document, _ in rows],
+        "passage_index": [passage.index for _, passage in rows],
+        "segment_index": [_segment_at(document, passage.char_start) for document, passage in rows],
+        "char_start": [passage.char_start for _, passage in rows],
+        "char_end": [passage.char_end for _, passage in rows],
+        "text": [passage.text for _, passage in rows],
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
+    }
+    return pa.table(columns, schema=table_schema)
+
+
+def _segment_at(document: CompressedDocument, char: int) -> int:
+    return max((segment.index for segment in document.segments if segment.char_start <= char), default=0)
+
+
+def _documents(shard: CompressedShard, fingerprint: str, run_id: str) -> pa.Table:
+    sources = {source.uri: source for source in shard.shard.objects}
+    rows = [
+        _document_row(document.document, document.group, document.n_tokens, len(document.segments), sources)
+        for document in shard.documents
+    ]
+    for document in shard.unchanged:
+        known = shard.shard.known[document.doc_id]
+        rows.append(_document_row(document, known.group, known.n_tokens, known.n_segments, sources))
+    now = datetime.now(UTC)
+    common = {
+        "status": "active",
+        "encoder_fingerprint": fingerprint,
+        "shard_id": shard.shard.shard_id,
+        "run_id": run_id,
+        "created_at": now,
+    }
+    for row in rows:
+        row |= common | {"version_id": version_id(row["doc_id"], row["content_hash"], fingerprint)}
+    return pa.Table.from_pylist(rows, schema=schema.DOCUMENTS)
+
+
+def _document_row(
+    document: Document, group: str, n_tokens: int, n_segments: int, sources: dict[str, SourceObject]
+) -> dict[str, Any]:
+    source_uri = document.uri if document.uri in sources else document.uri.rpartition("#")[0]
+    return {
+        "doc_id": document.doc_id,
+        "uri": document.uri,
+        "source_uri": source_uri,
+        "etag": document.etag,
+        "content_hash": document.content_hash,
+        "group_id": group,
+        "title": document.title,
+        "media_type": document.media_type,
+        "n_chars": len(document.text),
+        "n_tokens": n_tokens,
+        "n_segments": n_segments,
+        "page_starts": list(document.page_starts),
+        "metadata": json.dumps(document.metadata, default=str),
+    }
