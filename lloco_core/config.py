@@ -30,7 +30,7 @@ Uri = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_witho
 class Concern(BaseModel):
     """Base of every configuration model: frozen, closed, and documented by the docstrings under its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 class CorpusConfig(Concern):
@@ -201,8 +201,9 @@ class ClusterConfig(Concern):
     """Upper bound of encoder actors when the pool may grow."""
     gpus_per_encoder: float | None = Field(None, ge=0)
     """By default 1 where the cluster has GPUs, else 0."""
-    cpus_per_encoder: float = Field(1, gt=0)
-    """CPU share of an encoder actor; also its thread count, at least 1."""
+    cpus_per_encoder: float | None = Field(None, gt=0)
+    """CPU share and thread count of an encoder actor. By default the local cores divided by the encoders, and 1 beside a
+    GPU."""
     train_workers: int = Field(1, ge=1)
     """DeepSpeed ranks per adapter."""
     object_store_mb: int = Field(512, ge=80)

@@ -55,3 +55,14 @@ def lance_storage_options() -> dict[str, str]:
         if env.aws_session_token:
             options["session_token"] = env.aws_session_token.get_secret_value()
     return options
+
+
+RAY_ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # a local cluster listens on the loopback address only
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # worker output would be printed twice
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # progress is reported per committed batch
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""Defaults for the processes of a Ray session, set before ray is imported; existing values win."""

@@ -120,7 +120,7 @@ class AutoCompressor:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The checkpoint's tokenizer, with special-token strings in text treated as text."""
+        """The checkpoint's tokenizer."""
         return load_tokenizer(self.folder)
 
     def tokenize(self, text: str) -> tuple[np.ndarray, np.ndarray]:

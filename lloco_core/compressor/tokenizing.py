@@ -27,11 +27,11 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise CheckpointError(f"{folder} holds no tokenizer that loads: {error}; add tokenizer.json beside the weights") from error
     if not tokenizer.is_fast:
         raise CheckpointError(f"{folder}: {type(tokenizer).__name__} gives no character offsets; provide tokenizer.json")
-    tokenizer.backend_tokenizer.encode_special_tokens = True
     return tokenizer
 
 
 def tokenize(tokenizer: Any, text: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the token ids [T] int32 and the character range of every token [T, 2] int32."""
-    encoding = tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
-    return np.asarray(encoding.ids, dtype=np.int32), np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)
+    # split_special_tokens goes with every call: a call without it resets the switch of the shared backend
+    encoding = tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False)
+    return np.asarray(encoding.input_ids, dtype=np.int32), np.asarray(encoding.offset_mapping, dtype=np.int32).reshape(-1, 2)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Reason codes of the stages `read` and `parse`."""
+    """Reason codes of the stages `list`, `read`, and `parse`."""
 
     UNREADABLE = "unreadable"
     """The object is missing, denied, not a regular file, or a link that leaves the corpus."""
@@ -54,7 +54,7 @@ class Reason(StrEnum):
     """A parser library failed in a way this package does not know; the message has its exception."""
 
 
-class Rejected(Exception):
+class Rejected(Exception):  # noqa: N818 - an outcome, not an error
     """Raised while parsing to reject the document, or the row, at hand."""
 
     def __init__(self, reason: Reason, message: str) -> None:

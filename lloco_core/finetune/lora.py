@@ -43,19 +43,14 @@ def attach_lora(model: PreTrainedModel, recipe: FinetuneConfig) -> PeftModel:
         bias="none",
         task_type="CAUSAL_LM",
     )
-    if recipe.gradient_checkpointing:
-        _recompute_activations(model)
-    with torch.random.fork_rng():
+    with warnings.catch_warnings(), torch.random.fork_rng():
+        # transformers 5.23 (and peft through it) announces new names for this that 5.17 does not have
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*gradient_checkpointing.*")
+        if recipe.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.enable_input_require_grads()  # else nothing below the first LoRA layer has a graph to recompute
         torch.manual_seed(recipe.seed)
         return get_peft_model(model, config)
-
-
-def _recompute_activations(model: PreTrainedModel) -> None:
-    with warnings.catch_warnings():
-        # transformers 5.23 announces a new name that 5.17 does not have
-        warnings.filterwarnings("ignore", category=FutureWarning, message=".*gradient_checkpointing.*")
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    model.enable_input_require_grads()  # else nothing below the first LoRA layer has a graph to recompute
 
 
 def save_adapter(model: PeftModel, folder: Path | str, base_model_name: str, max_length: int | None = None) -> None:

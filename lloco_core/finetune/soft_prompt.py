@@ -7,7 +7,7 @@ needs to gather partitioned weights. Legend: B rows, T positions, D hidden size,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,18 @@ class SoftPromptModel(nn.Module):
     def __init__(self, model: PeftModel) -> None:
         super().__init__()
         self.model = model
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The trained weights only.
+
+        DeepSpeed's `exclude_frozen_parameters` goes by parameter name and so leaves the second name of a tied weight
+        in: the whole output layer of a tied model in every checkpoint [ran on deepspeed 0.19.8].
+        """
+        state = super().state_dict(*args, **kwargs)
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        for name in state.keys() - trained:
+            del state[name]
+        return state
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Cross entropy summed over the labels of the batch, fp32 scalar; 0 when it has none."""

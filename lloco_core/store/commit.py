@@ -52,9 +52,7 @@ IN_LIST_LIMIT = 500
 def begin_plan(store: Store, plan_id: str, run_id: str, n_shards: int) -> PlanMarker:
     """Announce a plan, with the table versions after which its commits will lie."""
     versions = {name: store.dataset(name).version for name in (*CONTENT_TABLES, "ledger")}
-    marker = PlanMarker(plan_id, run_id, versions, n_shards)
-    open_plan(store.objects, marker)
-    return marker
+    return open_plan(store.objects, PlanMarker(plan_id, run_id, versions, n_shards))
 
 
 def recover_plans(store: Store, lease: CommitLease) -> int:

@@ -60,9 +60,12 @@ def load_records(objects: Objects, plan_id: str) -> list[ShardRecord]:
     return [_parse_record(objects.get(item.key)) for item in objects.list(f"_plans/{plan_id}/")]
 
 
-def open_plan(objects: Objects, marker: PlanMarker) -> None:
-    """Announce a plan before its first shard is written."""
-    objects.put(_marker_key(marker.plan_id), json.dumps(asdict(marker)).encode())
+def open_plan(objects: Objects, marker: PlanMarker) -> PlanMarker:
+    """Announce a plan before its first shard is written; a plan that is open already keeps its base versions."""
+    key = _marker_key(marker.plan_id)
+    if objects.create(key, json.dumps(asdict(marker)).encode()):
+        return marker
+    return PlanMarker(**json.loads(objects.get(key)))
 
 
 def close_plan(objects: Objects, plan_id: str) -> None:

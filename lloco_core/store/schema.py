@@ -80,7 +80,7 @@ ADAPTERS = pa.schema(
         pa.field("recipe", pa.string()),  # JSON
         pa.field("metrics", pa.string()),  # JSON
         pa.field("gate", pa.string()),
-        pa.field("status", pa.string(), nullable=False),  # candidate | active | retired | rejected
+        pa.field("status", pa.string(), nullable=False),  # registered | rejected; which one is active: registry.active
         pa.field("n_documents", pa.int64()),
         pa.field("n_examples", pa.int64()),
         pa.field("files", pa.string()),  # JSON: name -> sha256

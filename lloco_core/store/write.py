@@ -25,9 +25,9 @@ MAX_ROWS_PER_FILE = 2048
 """About 0.8 GB of vectors of a 7B model; larger files need more memory to compact."""
 
 
-def version_id(doc_id: str, content_hash: str, encoder_fingerprint: str) -> str:
+def version_id(doc_id: str, content_hash: str, group: str, encoder_fingerprint: str) -> str:
     """Name of a document version: joins `documents`, `segments`, and `passages`."""
-    return digest([doc_id, content_hash, encoder_fingerprint])
+    return digest([doc_id, content_hash, group, encoder_fingerprint])
 
 
 def write_shard(store: Store, shard: CompressedShard, run_id: str, encoder_fingerprint: str, summary_length: int) -> ShardRecord:
@@ -40,7 +40,7 @@ def write_shard(store: Store, shard: CompressedShard, run_id: str, encoder_finge
         "documents": _documents(shard, encoder_fingerprint, run_id),
     }
     fragments = {name: _write(store, name, table) for name, table in tables.items() if table.num_rows}
-    current = [document.document for document in shard.documents] + shard.unchanged
+    current = {row["doc_id"]: row["version_id"] for row in tables["documents"].select(["doc_id", "version_id"]).to_pylist()}
     record = ShardRecord(
         plan_id=shard.shard.plan_id,
         shard_id=shard.shard.shard_id,
@@ -53,11 +53,7 @@ def write_shard(store: Store, shard: CompressedShard, run_id: str, encoder_finge
         encode_seconds=shard.encode_seconds,
         fragments=fragments,
         source_uris=tuple(source.uri for source in shard.shard.objects),
-        replaced={
-            document.doc_id: version_id(document.doc_id, document.content_hash, encoder_fingerprint)
-            for document in current
-            if document.doc_id in shard.shard.known
-        },
+        replaced={doc_id: version for doc_id, version in current.items() if doc_id in shard.shard.known},
         rejections=tuple(shard.rejections),
     )
     return save_record(store.objects, record)
@@ -76,13 +72,13 @@ def _write(store: Store, name: str, table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _segments(documents: list[CompressedDocument], fingerprint: str, table_schema: pa.Schema) -> pa.Table:
-    rows = [(document.document, segment) for document in documents for segment in document.segments]
+    rows = [(document, segment) for document in documents for segment in document.segments]
     if not rows:
         return table_schema.empty_table()
     summaries = np.stack([segment.summary.reshape(-1) for _, segment in rows])
     columns = {
-        "doc_id": [document.doc_id for document, _ in rows],
-        "version_id": [version_id(document.doc_id, document.content_hash, fingerprint) for document, _ in rows],
+        "doc_id": [document.document.doc_id for document, _ in rows],
+        "version_id": [_version_of(document, fingerprint) for document, _ in rows],
         "segment_index": [segment.index for _, segment in rows],
         "prefix_hash": [segment.prefix_hash for _, segment in rows],
         "token_start": [segment.token_start for _, segment in rows],
@@ -101,9 +97,7 @@ def _passages(documents: list[CompressedDocument], fingerprint: str, table_schem
     vectors = np.concatenate([document.passage_vectors for document in documents]).astype(np.float32)
     columns = {
         "doc_id": [document.document.doc_id for document, _ in rows],
-        "version_id": [
-            version_id(document.document.doc_id, document.document.content_hash, fingerprint) for document, _ in rows
-        ],
+        "version_id": [_version_of(document, fingerprint) for document, _ in rows],
         "group_id": [document.group for document, _ in rows],
         "passage_index": [passage.index for _, passage in rows],
         "segment_index": [_segment_at(document, passage.char_start) for document, passage in rows],
@@ -113,6 +107,10 @@ def _passages(documents: list[CompressedDocument], fingerprint: str, table_schem
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
     }
     return pa.table(columns, schema=table_schema)
+
+
+def _version_of(document: CompressedDocument, fingerprint: str) -> str:
+    return version_id(document.document.doc_id, document.document.content_hash, document.group, fingerprint)
 
 
 def _segment_at(document: CompressedDocument, char: int) -> int:
@@ -137,7 +135,7 @@ def _documents(shard: CompressedShard, fingerprint: str, run_id: str) -> pa.Tabl
         "created_at": now,
     }
     for row in rows:
-        row |= common | {"version_id": version_id(row["doc_id"], row["content_hash"], fingerprint)}
+        row |= common | {"version_id": version_id(row["doc_id"], row["content_hash"], row["group_id"], fingerprint)}
     return pa.Table.from_pylist(rows, schema=schema.DOCUMENTS)
 
 

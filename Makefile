@@ -1,0 +1,71 @@
+# LLoCO pipeline. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN_DIR ?= .lloco
+CORPUS ?= $(RUN_DIR)/corpus
+STORE ?= $(RUN_DIR)/store
+CONFIG ?= examples/laptop.yaml
+# uv does not read pip's variable; a wheel that lies there (a CPU build of torch, say) is preferred
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+# TORCH_BACKEND=cpu or cu130 picks the build of torch where no local wheel does
+TORCH_BACKEND ?=
+UV_FLAGS := $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND))
+# Prefect keeps its database and settings here; without a server the flows run in-process
+export PREFECT_HOME ?= $(abspath $(RUN_DIR))/prefect
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
+export PREFECT_LOGGING_EXTRA_LOGGERS := lloco_core
+export PREFECT_LOGGING_LEVEL ?= INFO
+export DO_NOT_TRACK := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check "uv>=0.9"
+	$(BIN)/uv pip install -q --python $(BIN)/python $(UV_FLAGS) -c constraints.txt -e ".[orchestration,dev]"
+	touch $@
+
+.PHONY: setup
+setup: $(VENV)/.installed ## Create the virtual environment with everything in it
+
+.PHONY: run
+run: setup ## Run a night: make run [CORPUS=folder|s3://...] [STORE=folder|s3://...] [CONFIG=file.yaml] [ARGS="--option value"]
+	@if [ "$(CORPUS)" = "$(RUN_DIR)/corpus" ]; then $(BIN)/python -m lloco_core.corpus.demo "$(CORPUS)"; fi
+	$(BIN)/python -m flows.nightly --config $(CONFIG) --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
+
+.PHONY: test
+test: setup ## Run the tests (under 12 minutes on 2 cores)
+	$(BIN)/python -m pytest -m "not real" tests $(ARGS)
+
+.PHONY: test-real
+test-real: setup ## Run the slow tests against real services (Prefect server and worker, README commands)
+	$(BIN)/python -m pytest -m real tests $(ARGS)
+
+.PHONY: lint
+lint: setup ## Check style, imports, and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: setup ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: stack
+stack: setup ## Start a Prefect server and a process worker on this machine, and deploy the flows
+	$(BIN)/python infra/local_stack.py
+
+.PHONY: status
+status: setup ## Show the store of `make run`
+	$(BIN)/lloco status --store "$(STORE)"
+
+.PHONY: clean
+clean: ## Remove the store, corpus, and Prefect database of `make run`
+	rm -rf $(RUN_DIR)

@@ -1,0 +1,109 @@
+"""From a question to an answer with sources: search, choose the group, load vectors and adapter, answer, cite."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lloco_core.answer.local import LocalAnswerer
+from lloco_core.compressor import load_encoder
+from lloco_core.errors import StorageError
+from lloco_core.registry.active import active_adapter
+from lloco_core.registry.publish import download_adapter
+from lloco_core.retrieval.embedder import Embedder
+from lloco_core.retrieval.search import Hit, search_passages
+from lloco_core.store.read import Night, open_night
+from lloco_core.store.runs import load_config
+
+if TYPE_CHECKING:
+    from lloco_core.config import NightlyConfig
+
+ADAPTER_CACHE = Path.home() / ".cache" / "lloco" / "adapters"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an answer comes from: the passage that led to the document whose vectors were read."""
+
+    doc_id: str
+    uri: str
+    title: str
+    page: int | None
+    char_start: int
+    char_end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with what it was made from."""
+
+    question: str
+    text: str
+    group: str
+    adapter_id: str | None
+    n_vectors: int
+    sources: list[Source]
+
+
+class Asker:
+    """Answers questions from one store; loads its models once."""
+
+    def __init__(self, store_uri: str, night: str | None = None) -> None:
+        self.night: Night = open_night(store_uri, night)
+        self.config: NightlyConfig = load_config(self.night.store.objects, self.night.name)
+        encoder = self.config.encoder
+        self.encoder = load_encoder(encoder.model, segment_length=encoder.segment_length)
+        self.embedder = Embedder(self.config.retrieval.model)
+        self.answerer = LocalAnswerer(self.encoder, self.config.answer)
+
+    def ask(self, question: str, group: str | None = None, doc_id: str | None = None) -> Answer:
+        """Answer a question from the best documents, or from a given one.
+
+        Raises:
+            StorageError: nothing in the store (or in the group) matches.
+        """
+        hits = self._hits(question, group, doc_id)
+        if not hits:
+            raise StorageError(f"no passage of {self.night.store.root} matches; groups are {', '.join(self.night.groups()) or 'none'}")
+        chosen = _best_documents(hits, self.config.answer.documents)
+        vectors = np.concatenate([self.night.summaries(doc) for doc in chosen])
+        adapter_id, folder = self.adapter(hits[0].group_id)
+        text = self.answerer.answer(question, vectors, folder)
+        sources = [self._source(next(hit for hit in hits if hit.doc_id == doc)) for doc in chosen]
+        return Answer(question, text, hits[0].group_id, adapter_id, len(vectors), sources)
+
+    def without_context(self, question: str) -> str:
+        """What the base model says without any vectors: the control."""
+        return self.answerer.answer(question, None)
+
+    def adapter(self, group: str) -> tuple[str | None, Path | None]:
+        """Id and local folder of a group's active adapter."""
+        active = active_adapter(self.night.store.objects, group)
+        if active is None:
+            return None, None
+        return active.adapter_id, download_adapter(self.night.store, active.adapter_id, ADAPTER_CACHE)
+
+    def _hits(self, question: str, group: str | None, doc_id: str | None) -> list[Hit]:
+        top_k = self.config.retrieval.top_k
+        hits = search_passages(self.night, question, self.embedder.embed([question])[0], top_k if doc_id is None else 1000, group)
+        hits = [hit for hit in hits if doc_id in (None, hit.doc_id)]
+        first = hits[0].group_id if hits else None
+        return [hit for hit in hits if hit.group_id == first]  # one adapter, one group
+
+    def _source(self, hit: Hit) -> Source:
+        document = self.night.document(hit.doc_id)
+        pages = [number for number, start in enumerate(document.page_starts, 1) if start <= hit.char_start]
+        page = pages[-1] if pages else None
+        return Source(hit.doc_id, document.uri, document.title, page, hit.char_start, hit.char_end, hit.text)
+
+
+def _best_documents(hits: list[Hit], limit: int) -> list[str]:
+    scores: dict[str, float] = defaultdict(float)
+    for hit in hits:
+        scores[hit.doc_id] += hit.score
+    return sorted(scores, key=lambda doc: -scores[doc])[:limit]

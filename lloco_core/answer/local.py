@@ -1,0 +1,65 @@
+"""Greedy answers by a model in this process: `[summary vectors ; question]` -> answer (LLoCO, section 4)."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from lloco_core.compressor.tokenizing import tokenize
+
+if TYPE_CHECKING:
+    from lloco_core.compressor import AutoCompressor
+    from lloco_core.config import AnswerConfig
+
+
+class LocalAnswerer:
+    """The encoder's own model with the adapters loaded so far; adapters are switched, never merged."""
+
+    def __init__(self, encoder: AutoCompressor, config: AnswerConfig) -> None:
+        self.encoder = encoder
+        self.config = config
+        self._model: Any = encoder.model
+        self._adapters: set[str] = set()
+
+    @torch.inference_mode()
+    def answer(self, question: str, vectors_PH: np.ndarray | None, adapter: Path | None = None) -> str:
+        """Answer from vectors [P, H] (None: from the question alone) with the adapter in a folder (None: the base model)."""
+        prompt_ids, _ = tokenize(self.encoder.tokenizer, self.config.question_template.replace("{question}", question))
+        device = self.encoder.summary_SH.device
+        embedded_TH = self._embed(torch.as_tensor(prompt_ids, dtype=torch.long, device=device))
+        if vectors_PH is not None:
+            embedded_TH = torch.cat([torch.as_tensor(vectors_PH).to(embedded_TH), embedded_TH])
+        with self._using(adapter):
+            ids = self._model.generate(
+                inputs_embeds=embedded_TH[None],
+                attention_mask=torch.ones(1, len(embedded_TH), dtype=torch.long, device=device),
+                max_new_tokens=self.config.max_new_tokens,
+                do_sample=False,
+                pad_token_id=self.encoder.tokenizer.eos_token_id,
+            )[0]
+        return self.encoder.tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+    def _embed(self, ids_T: torch.Tensor) -> torch.Tensor:
+        return self.encoder.model.get_input_embeddings()(ids_T)
+
+    def _using(self, adapter: Path | None) -> Any:
+        if adapter is None:
+            return self._model.disable_adapter() if self._adapters else nullcontext()
+        self._load(adapter)
+        self._model.set_adapter(adapter.name)
+        return nullcontext()
+
+    def _load(self, adapter: Path) -> None:
+        from peft import PeftModel
+
+        if adapter.name in self._adapters:
+            return
+        if self._adapters:
+            self._model.load_adapter(adapter, adapter_name=adapter.name)
+        else:
+            self._model = PeftModel.from_pretrained(self._model, adapter, adapter_name=adapter.name).eval()
+        self._adapters.add(adapter.name)

@@ -1,0 +1,121 @@
+"""`lloco`: look at a store and ask it. Read-only (`export` writes a new folder), needs neither Prefect nor a cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lloco_core.errors import LlocoError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
+console = Console(soft_wrap=True, highlight=False)
+
+StoreOption = Annotated[str, typer.Option("--store", help="Folder or s3://bucket/prefix of the store.")]
+NightOption = Annotated[str | None, typer.Option("--night", help="A published night; the newest by default.")]
+
+
+@app.command()
+def ask(
+    question: str,
+    store: StoreOption,
+    group: Annotated[str | None, typer.Option(help="Search in this group only.")] = None,
+    document: Annotated[str | None, typer.Option(help="Answer from the document with this id.")] = None,
+    night: NightOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> None:
+    """Answer a question from summary vectors, with sources."""
+    from dataclasses import asdict
+
+    from lloco_core.answer.ask import Asker
+
+    answer = Asker(store, night).ask(question, group, document)
+    if as_json:
+        typer.echo(json.dumps(asdict(answer), indent=2))
+        return
+    console.print(answer.text or "(the model gave no answer)", style="bold", markup=False)
+    console.print(f"group {answer.group}, adapter {answer.adapter_id or 'none'}, {answer.n_vectors} vectors", markup=False)
+    for source in answer.sources:
+        page = f", page {source.page}" if source.page else ""
+        console.print(f"source: {source.uri}{page}, characters {source.char_start}..{source.char_end}", markup=False)
+        console.print("  " + " ".join(source.quote.split())[:300], markup=False)
+
+
+@app.command()
+def status(store: StoreOption) -> None:
+    """Show nights, documents, groups, adapters, and quarantine of a store."""
+    from lloco_core.store.status import store_status
+
+    report = store_status(store)
+    console.print(f"store {report.root}", markup=False)
+    _print_rows("nights", report.nights)
+    _print_rows("groups of the newest night", report.groups)
+    _print_rows("adapters", report.adapters)
+    _print_rows("quarantine", report.quarantine)
+    for line in report.warnings:
+        console.print(f"! {line}", markup=False)
+
+
+@app.command()
+def inspect(document: Annotated[str, typer.Argument(help="Document id, URI, or the end of one.")], store: StoreOption, night: NightOption = None) -> None:
+    """Show one document: identity, segments, passages."""
+    from lloco_core.store.read import open_night
+    from lloco_core.store.status import document_details
+
+    details = document_details(open_night(store, night), document)
+    _print_rows("document", [{"field": name, "value": value} for name, value in details.fields.items()])
+    _print_rows("segments", details.segments)
+    _print_rows("passages", details.passages)
+
+
+@app.command()
+def doctor(
+    store: Annotated[str | None, typer.Option("--store", help="Also check that this store can be written safely.")] = None,
+    model: Annotated[str, typer.Option(help="Encoder checkpoint to check.")] = "reference",
+) -> None:
+    """Check versions, model files, Ray, and a store; exits 1 when something would fail a night."""
+    from lloco_core.doctor import run_checks
+
+    checks = run_checks(store, model)
+    for check in checks:
+        console.print(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}", style=None if check.ok else "bold red", markup=False)
+    raise typer.Exit(0 if all(check.ok for check in checks) else 1)
+
+
+@app.command()
+def export(
+    folder: Path,
+    model: Annotated[str, typer.Option(help="Checkpoint to export.")] = "reference",
+    layout: Annotated[str, typer.Option(help="base (for servers), safetensors, bin, or int8.")] = "base",
+) -> None:
+    """Write a checkpoint as servers of language models load it: the base model that the adapters belong to."""
+    from lloco_core.compressor import load_encoder
+    from lloco_core.compressor.export import export_checkpoint
+
+    export_checkpoint(load_encoder(model), folder, layout)
+    console.print(f"wrote {folder}", markup=False)
+
+
+def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        console.print(f"{title}: none", markup=False)
+        return
+    table = Table(title=title, title_justify="left", show_edge=False)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+
+
+def main() -> None:
+    """Entry point: an error of this package is one line, not a traceback."""
+    try:
+        app()
+    except LlocoError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="bold red", markup=False)
+        raise SystemExit(1) from None

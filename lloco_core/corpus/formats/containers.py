@@ -1,0 +1,68 @@
+"""Containers of documents: every row of a .jsonl or .parquet file is a document of its own.
+
+A row is `<uri>#row-N` (N counts lines or rows from 0, so that appending changes no name), or `<uri>#<id>` where
+`corpus.id_field` names its id. A bad row is rejected alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from lloco_core.config import CorpusConfig
+from lloco_core.corpus.decoding import normalise_text
+from lloco_core.corpus.documents import build_document, valid_id
+from lloco_core.corpus.formats.read_text import ReadText
+from lloco_core.corpus.reasons import Reason, Rejected
+from lloco_core.corpus.rows import Row, jsonl_rows, parquet_rows
+from lloco_core.types import Document, Rejection, SourceObject
+
+JSONL = "application/jsonl"
+PARQUET = "application/vnd.apache.parquet"
+
+
+def read_rows(data: bytes, media_type: str, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
+    """Yield a document or a rejection per row.
+
+    Raises:
+        Rejected: the container as a whole is not readable or has no row.
+    """
+    rows = jsonl_rows(data) if media_type == JSONL else parquet_rows(data, config.max_bytes, required=config.text_field)
+    seen: set[str] = set()
+    number = None
+    for number, row in rows:
+        uri = f"{source.uri}#row-{number}"
+        try:
+            if isinstance(row, Rejected):
+                raise row
+            row_id = _row_id(row, config.id_field, seen)
+            uri = f"{source.uri}#{quote(row_id, safe='')}" if row_id is not None else uri
+            metadata = {**_of_all_rows(source), **{name: value for name, value in row.items() if name != config.text_field}}
+            yield build_document(_row_text(row, config.text_field), source, uri, media_type, metadata, row_id, config)
+        except Rejected as rejected:
+            yield Rejection(uri, source.etag, "parse", rejected.reason.value, rejected.message)
+    if number is None:
+        raise Rejected(Reason.EMPTY, "the container has no rows; fill or exclude it")
+
+
+def _of_all_rows(source: SourceObject) -> Row:
+    # A manifest's id and title name the container, not each of its rows.
+    return {name: value for name, value in source.metadata.items() if name not in ("doc_id", "title")}
+
+
+def _row_id(row: Row, field: str | None, seen: set[str]) -> str | None:
+    if field is None:
+        return None
+    row_id = valid_id(row.get(field))
+    if row_id in seen:
+        raise Rejected(Reason.ID_DUPLICATE, f"id {row_id!r} was given to an earlier row of this container; make ids unique")
+    seen.add(row_id)
+    return row_id
+
+
+def _row_text(row: Row, field: str) -> ReadText:
+    text = row.get(field)
+    if not isinstance(text, str) or not text.strip():
+        found = f"{type(text).__name__} {str(text)[:40]!r}" if field in row else f"nothing, only fields {sorted(row)[:20]}"
+        raise Rejected(Reason.ROW_WITHOUT_TEXT, f"text field {field!r} holds {found}; fill it or set corpus.text_field")
+    return ReadText(normalise_text(text))

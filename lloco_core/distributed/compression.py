@@ -1,0 +1,112 @@
+"""The compression graph on Ray Data: read (tasks) -> compress (actors, GPU where there is one) -> write (tasks).
+
+One row is one shard. Rows that reach the driver are small shard records; vectors never do. A worker that dies is replaced
+and its shard repeated by Ray; whatever the first attempt wrote is either the shard's record or an orphan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from lloco_core.distributed.session import encoder_resources
+from lloco_core.errors import EncodingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+
+    from lloco_core.config import ClusterConfig, CorpusConfig, EncoderConfig, RetrievalConfig
+    from lloco_core.store.records import ShardRecord
+    from lloco_core.types import CompressedShard, Shard, TokenizedShard
+
+NO_PROGRESS_SECONDS = 4 * 3600
+"""Waiting for spare capacity is no failure; the flow's own timeout bounds a night."""
+
+
+@dataclass(frozen=True)
+class CompressionJob:
+    """Everything a worker needs to know. Small and picklable: paths and numbers, never weights."""
+
+    run_id: str
+    store_uri: str
+    corpus: CorpusConfig
+    encoder: EncoderConfig
+    retrieval: RetrievalConfig
+    encoder_fingerprint: str
+    summary_length: int
+    centroids: np.ndarray | None
+
+
+def compress_shards(shards: Sequence[Shard], job: CompressionJob, cluster: ClusterConfig) -> Iterator[ShardRecord]:
+    """Run the graph; yields a record for every shard, in the order of completion."""
+    import ray
+    from ray.data import ActorPoolStrategy, DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = NO_PROGRESS_SECONDS
+    resources = encoder_resources(job.encoder, cluster)
+    pool = ActorPoolStrategy(min_size=min(cluster.encoders, len(shards)), max_size=cluster.max_encoders or cluster.encoders)
+    rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
+    graph = (
+        rows.map(_read, fn_kwargs={"job": job}, num_cpus=0.5)
+        .map(_Compress, fn_constructor_kwargs={"job": job, "threads": int(resources["num_cpus"]) or 1}, compute=pool, **resources)
+        .map(_write, fn_kwargs={"job": job}, num_cpus=0.5)
+    )
+    for row in graph.iter_rows():
+        yield row["record"]
+
+
+def _read(row: dict[str, Any], job: CompressionJob) -> dict[str, TokenizedShard]:
+    from lloco_core.pipeline import read_shard
+
+    return {"shard": read_shard(row["shard"], job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint)}
+
+
+@cache
+def _tokenizer(model: str) -> Any:
+    from lloco_core.compressor.checkpoint import locate_checkpoint
+    from lloco_core.compressor.tokenizing import load_tokenizer
+
+    return load_tokenizer(locate_checkpoint(model))
+
+
+class _Compress:
+    """Encoder actor: loads the models once."""
+
+    def __init__(self, job: CompressionJob, threads: int) -> None:
+        import torch
+
+        from lloco_core.compressor import load_encoder
+        from lloco_core.retrieval.embedder import Embedder
+
+        torch.set_num_threads(threads)
+        config = job.encoder
+        self.job = job
+        self.encoder = load_encoder(
+            config.model, config.device, config.dtype, segment_length=config.segment_length, batch_tokens=config.batch_tokens
+        )
+        if self.encoder.fingerprint != job.encoder_fingerprint:
+            raise EncodingError(
+                f"this worker's files of {config.model!r} have fingerprint {self.encoder.fingerprint}, the plan was made with "
+                f"{job.encoder_fingerprint}; give all nodes the same checkpoint"
+            )
+        self.embedder = Embedder(job.retrieval.model, config.device)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, CompressedShard]:
+        from lloco_core.pipeline import compress_shard
+
+        passage_chars = self.job.retrieval.passage_chars
+        return {"shard": compress_shard(row["shard"], self.encoder, self.embedder, passage_chars, self.job.centroids)}
+
+
+def _write(row: dict[str, Any], job: CompressionJob) -> dict[str, ShardRecord]:
+    from lloco_core.store.tables import Store
+    from lloco_core.store.write import write_shard
+
+    store = Store(job.store_uri)
+    return {"record": write_shard(store, row["shard"], job.run_id, job.encoder_fingerprint, job.summary_length)}

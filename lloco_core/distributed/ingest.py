@@ -1,0 +1,151 @@
+"""One ingest: hold the lease, finish what a crash left, plan, compress, commit.
+
+The driver's half of a document's life. The workers' half is `pipeline`, what a commit does is in `store.commit`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from lloco_core.distributed.compression import CompressionJob, compress_shards
+from lloco_core.distributed.grouping import load_or_fit_centroids
+from lloco_core.distributed.models import ModelFacts, inspect_models
+from lloco_core.distributed.session import resolve_encoder
+from lloco_core.planning import Plan, plan_corpus
+from lloco_core.store.commit import Committer, begin_plan, recover_plans
+from lloco_core.store.lease import CommitLease
+from lloco_core.store.records import ShardRecord, load_records
+from lloco_core.store.runs import save_config
+from lloco_core.store.tables import Store
+
+if TYPE_CHECKING:
+    from lloco_core.config import NightlyConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """An open ingest: what every step of it needs. `config.encoder` has no `auto` left."""
+
+    run_id: str
+    config: NightlyConfig
+    store: Store
+    lease: CommitLease
+    models: ModelFacts
+    n_recovered: int
+    """Shards of an interrupted run that were committed at the start."""
+
+
+@dataclass(slots=True)
+class IngestTotals:
+    """Counts over the committed shards of a run."""
+
+    n_shards: int = 0
+    n_documents: int = 0
+    n_unchanged: int = 0
+    n_segments: int = 0
+    n_passages: int = 0
+    n_tokens: int = 0
+    n_quarantined: int = 0
+    encode_seconds: float = 0.0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def add(self, record: ShardRecord) -> None:
+        """Count one shard."""
+        self.n_shards += 1
+        for name in ("n_documents", "n_unchanged", "n_segments", "n_passages", "n_tokens", "encode_seconds"):
+            setattr(self, name, getattr(self, name) + getattr(record, name))
+        self.n_quarantined += len(record.rejections)
+        for rejection in record.rejections:
+            self.reasons[rejection.code] = self.reasons.get(rejection.code, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands after a commit."""
+
+    n_done: int
+    n_shards: int
+    n_documents: int
+    n_tokens: int
+    seconds: float
+
+    @property
+    def percent(self) -> float:
+        """Share of the shards committed."""
+        return 100 * self.n_done / self.n_shards
+
+    def __str__(self) -> str:
+        left = self.seconds / self.n_done * (self.n_shards - self.n_done)
+        rate = self.n_tokens / self.seconds
+        return (
+            f"committed {self.n_done}/{self.n_shards} shards, {self.n_documents:,} documents, {self.n_tokens:,} tokens, "
+            f"{rate:,.0f} tokens/s, about {left:.0f} s left"
+        )
+
+
+@contextmanager
+def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
+    """Prepare the store, take the lease, and finish interrupted plans. Needs a Ray session."""
+    config = config.model_copy(update={"encoder": resolve_encoder(config.encoder, config.cluster)})
+    models = inspect_models(config.encoder, config.retrieval)
+    store = Store(config.store.uri)
+    store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension)
+    with CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
+        save_config(store.objects, run_id, config)
+        yield Ingest(run_id, config, store, lease, models, recover_plans(store, lease))
+
+
+def plan_ingest(ingest: Ingest) -> Plan:
+    """List the corpus and decide what has to be encoded."""
+    plan = plan_corpus(ingest.config.corpus, ingest.config.store, ingest.store, ingest.models.encoder_fingerprint)
+    logger.info("plan %s: %s", plan.plan_id, plan.describe())
+    return plan
+
+
+def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progress], None]) -> IngestTotals:
+    """Run the compression graph and commit its shards in batches. Repeating it commits only what is missing."""
+    totals = IngestTotals()
+    if not plan.shards:
+        return totals
+    started = time.monotonic()
+    marker = begin_plan(ingest.store, plan.plan_id, ingest.run_id, len(plan.shards))
+    committer = Committer(ingest.store, ingest.lease, marker)
+    written = load_records(ingest.store.objects, plan.plan_id)
+    finished = {record.shard_id for record in written}
+    missing = [shard for shard in plan.shards if shard.shard_id not in finished]
+    records = chain(written, compress_shards(missing, _job(ingest, plan), ingest.config.cluster) if missing else ())
+    for batch in _batches(records, ingest.config.store.commit_every):
+        committer.commit(batch)
+        for record in batch:
+            totals.add(record)
+        on_commit(Progress(totals.n_shards, len(plan.shards), totals.n_documents, totals.n_tokens, time.monotonic() - started))
+    committer.close()
+    return totals
+
+
+def _job(ingest: Ingest, plan: Plan) -> CompressionJob:
+    config = ingest.config
+    return CompressionJob(
+        run_id=ingest.run_id,
+        store_uri=config.store.uri,
+        corpus=config.corpus,
+        encoder=config.encoder,
+        retrieval=config.retrieval,
+        encoder_fingerprint=ingest.models.encoder_fingerprint,
+        summary_length=ingest.models.summary_length,
+        centroids=load_or_fit_centroids(ingest.store, plan.shards, config.corpus, config.retrieval),
+    )
+
+
+def _batches(records: Iterable[ShardRecord], size: int) -> Iterator[list[ShardRecord]]:
+    iterator = iter(records)
+    while batch := list(islice(iterator, size)):
+        yield batch

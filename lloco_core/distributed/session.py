@@ -1,0 +1,99 @@
+"""Connecting to Ray: the cluster of RAY_ADDRESS, or this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lloco_core.errors import ConfigurationError
+from lloco_core.settings import RAY_ENVIRONMENT, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lloco_core.config import ClusterConfig, EncoderConfig
+
+
+@contextmanager
+def ray_session(cluster: ClusterConfig) -> Iterator[None]:
+    """Hold a Ray session; one that is open already is used and left open."""
+    for name, value in RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    _silence_known_noise()
+    if settings().ray_address:
+        ray.init(address=settings().ray_address, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        ray.init(
+            address="local",
+            num_cpus=local_cores() + 2,  # reading and writing run beside encoders that take all cores
+            object_store_memory=cluster.object_store_mb * 2**20,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _silence_known_noise() -> None:
+    """Progress is reported per commit; Ray's own start and finish lines, and its note on pickled rows, say nothing more."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="lance is not fork-safe")  # Ray starts its processes anew, it does not fork
+
+
+def local_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cluster_gpus() -> float:
+    """GPUs of the connected cluster."""
+    import ray
+
+    return ray.cluster_resources().get("GPU", 0)
+
+
+def resolve_encoder(encoder: EncoderConfig, cluster: ClusterConfig) -> EncoderConfig:
+    """Replace `auto` by what the connected cluster gives: every worker then encodes with the same number format."""
+    uses_gpu = cluster.gpus_per_encoder != 0 and cluster_gpus() > 0 and encoder.device != "cpu"
+    device = ("cuda" if uses_gpu else "cpu") if encoder.device == "auto" else encoder.device
+    dtype = ("bfloat16" if device == "cuda" else "float32") if encoder.dtype == "auto" else encoder.dtype
+    return encoder.model_copy(update={"device": device, "dtype": dtype})
+
+
+def encoder_resources(encoder: EncoderConfig, cluster: ClusterConfig) -> dict[str, float]:
+    """Ray resources of one encoder actor."""
+    if encoder.device == "cuda":
+        gpus = 1.0 if cluster.gpus_per_encoder is None else cluster.gpus_per_encoder
+        return {"num_cpus": cluster.cpus_per_encoder or 1, "num_gpus": gpus}
+    default = 1 if settings().ray_address else max(1, local_cores() // cluster.encoders)
+    return {"num_cpus": cluster.cpus_per_encoder or default, "num_gpus": 0}
+
+
+def describe_cluster(address: str) -> str:
+    """Nodes, CPUs, and GPUs of a running cluster.
+
+    Raises:
+        ConfigurationError: it does not answer.
+    """
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigurationError(f"no Ray cluster answers at {address}: {error}; check RAY_ADDRESS and RAY_AUTH_MODE") from error
+    try:
+        resources = ray.cluster_resources()
+        return f"{len(ray.nodes())} nodes, {resources.get('CPU', 0):.0f} CPUs, {resources.get('GPU', 0):.0f} GPUs"
+    finally:
+        ray.shutdown()

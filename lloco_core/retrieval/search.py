@@ -1,0 +1,49 @@
+"""Hybrid search over the passages of a night: vector and full text, fused by reciprocal rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import lancedb
+from lancedb.rerankers import RRFReranker
+
+from lloco_core.store.tables import sql_list
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lloco_core.store.read import Night
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A found passage."""
+
+    doc_id: str
+    group_id: str
+    passage_index: int
+    segment_index: int
+    char_start: int
+    char_end: int
+    text: str
+    score: float
+    """Reciprocal rank fusion of both searches; comparable within one search only."""
+
+
+def search_passages(night: Night, question: str, vector: np.ndarray, top_k: int, group: str | None = None) -> list[Hit]:
+    """Return the best passages for a question, best first; of one group if given."""
+    options = night.store.storage_options
+    table = lancedb.connect(night.store.root, storage_options=options).open_table("passages")
+    table.checkout(night.versions["passages"])
+    query = table.search(query_type="hybrid").vector(vector).text(_words(question)).rerank(RRFReranker())
+    if group:
+        query = query.where(f"group_id IN ({sql_list([group])})", prefilter=True)
+    columns = ["doc_id", "group_id", "passage_index", "segment_index", "char_start", "char_end", "text"]
+    rows = query.limit(top_k).to_list()
+    return [Hit(**{name: row[name] for name in columns}, score=row["_relevance_score"]) for row in rows]
+
+
+def _words(question: str) -> str:
+    """The question without characters that mean something to the full-text query parser."""
+    return "".join(character if character.isalnum() else " " for character in question)
