@@ -192,6 +192,16 @@ class AnswerConfig(Concern):
         return self
 
 
+class ClosingConfig(Concern):
+    """The questions a night answers at its end, so that a person sees what the store now knows."""
+
+    file: Uri | None = None
+    """jsonl with `question` and, optionally, `document` (the end of its URI) and `answer`. Without a file, held-out
+    training questions are taken."""
+    count: int = Field(4, ge=0, le=100)
+    """Upper bound of questions."""
+
+
 class ClusterConfig(Concern):
     """The Ray cluster. RAY_ADDRESS names one; without it the local machine is used."""
 
@@ -220,6 +230,7 @@ class NightlyConfig(Concern):
     questions: QuestionsConfig = QuestionsConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     answer: AnswerConfig = AnswerConfig()
+    closing: ClosingConfig = ClosingConfig()
     cluster: ClusterConfig = ClusterConfig()
 
     def public(self) -> dict[str, Any]:

@@ -14,9 +14,8 @@ import numpy as np
 from lloco_core.compressor.segment import prefix_hashes, segment_bounds
 from lloco_core.compressor.tokenizing import tokenize
 from lloco_core.corpus.clustering import assign_clusters
-from lloco_core.corpus.formats import parse_object
-from lloco_core.corpus.sources import read_object
-from lloco_core.errors import EncodingError, StorageError
+from lloco_core.corpus.reading import read_documents
+from lloco_core.errors import EncodingError
 from lloco_core.retrieval.passages import split_passages
 from lloco_core.types import (
     CompressedDocument,
@@ -26,14 +25,11 @@ from lloco_core.types import (
     Rejection,
     Segment,
     Shard,
-    SourceObject,
     TokenizedDocument,
     TokenizedShard,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lloco_core.compressor import AutoCompressor
     from lloco_core.config import CorpusConfig
     from lloco_core.retrieval.embedder import Embedder
@@ -43,20 +39,6 @@ UNGROUPED = "ungrouped"
 
 SAMPLE_PASSAGES = 16
 """A document is clustered by the mean embedding of its first passages."""
-
-
-def read_documents(source: SourceObject, corpus: CorpusConfig) -> Iterator[Document | Rejection]:
-    """Read and parse one object; every failure is a rejection."""
-    if source.size > corpus.max_bytes:
-        message = f"{source.size:,} bytes, the limit corpus.max_bytes is {corpus.max_bytes:,}; raise it or split the file"
-        yield Rejection(source.uri, source.etag, "list", "too_large", message)
-        return
-    try:
-        data = read_object(source)
-    except StorageError as error:
-        yield Rejection(source.uri, source.etag, "read", "unreadable", str(error))
-        return
-    yield from parse_object(data, source, corpus)
 
 
 def read_shard(shard: Shard, corpus: CorpusConfig, tokenizer: Any, encoder_fingerprint: str) -> TokenizedShard:

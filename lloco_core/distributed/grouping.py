@@ -53,7 +53,8 @@ def load_or_fit_centroids(store: Store, shards: Sequence[Shard], corpus: CorpusC
 
 def _fit(sources: list[SourceObject], corpus: CorpusConfig, retrieval: RetrievalConfig) -> np.ndarray | None:
     from lloco_core.corpus.clustering import fit_clusters
-    from lloco_core.pipeline import document_vectors, passages_to_cluster, read_documents
+    from lloco_core.corpus.reading import read_documents
+    from lloco_core.pipeline import document_vectors, passages_to_cluster
     from lloco_core.retrieval.embedder import Embedder
 
     embedder, vectors = None, []

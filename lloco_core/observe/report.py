@@ -71,6 +71,11 @@ class RunReport:
         stored = (self.plan.n_stored_documents if self.plan else 0) + (self.totals.n_documents + self.totals.n_unchanged if self.totals else 0)
         return stored + self.n_quarantined
 
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run started."""
+        return (datetime.now(UTC) - self.started_at).total_seconds()
+
     def facts(self) -> list[tuple[str, str]]:
         """Name and value of everything the report states in one line each."""
         totals, plan = self.totals, self.plan

@@ -8,62 +8,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import tempfile
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from lloco_core.errors import RegistryError
-from lloco_core.fingerprint import digest
 from lloco_core.registry.active import activate, active_adapter
+from lloco_core.registry.candidates import Candidate, candidate_file
 from lloco_core.registry.validate import FILES, validate_adapter
 from lloco_core.store import schema
-from lloco_core.store.tables import Store, sql_list
+from lloco_core.store.tables import Store
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+REGISTERED = "registered"
 
 GATE_TOLERANCE = 1.02
 """Held-out loss may rise by 2 % (noise of a small held-out set) before an adapter is refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A trained adapter that asks to be registered."""
-
-    adapter_id: str
-    group: str
-    folder: str
-    night: str
-    encoder_fingerprint: str
-    base_model: str
-    recipe: dict[str, Any]
-    metrics: dict[str, float]
-    documents: dict[str, str]
-    """doc_id -> version_id it was trained on."""
-    n_examples: int
-
-
-def adapter_name(group: str, inputs: dict[str, Any]) -> str:
-    """`<group>--<sha12>` over the training inputs."""
-    return f"{group}--{digest(inputs, 12)}"
 
 
 def register(store: Store, candidate: Candidate) -> str:
     """Validate, publish, record, and (if the gate passes) activate an adapter. Repeating it changes nothing.
 
     Returns:
-        `registered` or the reason of the rejection.
+        `registered`, or `rejected: <why>`; a rejected adapter is recorded but neither published nor activated.
     """
-    validate_adapter(Path(candidate.folder))
-    verdict = _gate(candidate.metrics)
+    contents = {name: candidate_file(store.objects, candidate.adapter_id, name) for name in FILES}
+    verdict = _verdict(candidate, contents)
     current = active_adapter(store.objects, candidate.group)
     parent = current.adapter_id if current and current.adapter_id != candidate.adapter_id else None
-    files = _upload(store, candidate, parent)
+    files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    if verdict == REGISTERED:
+        _upload(store, candidate, parent, contents, files)
     _record(store, candidate, verdict, parent, files)
-    if verdict == "registered":
+    if verdict == REGISTERED:
         activate(store.objects, candidate.group, candidate.adapter_id)
     return verdict
 
@@ -94,35 +74,28 @@ def download_adapter(store: Store, adapter_id: str, cache: Path) -> Path:
     return cache / adapter_id
 
 
-def _gate(metrics: dict[str, float]) -> str:
-    before, after = metrics.get("holdout_loss_before"), metrics.get("holdout_loss_after")
+def _verdict(candidate: Candidate, contents: dict[str, bytes]) -> str:
+    with tempfile.TemporaryDirectory(prefix="lloco-candidate-") as folder:
+        for name, data in contents.items():
+            Path(folder, name).write_bytes(data)
+        try:
+            validate_adapter(Path(folder))
+        except RegistryError as error:
+            return f"rejected: {error}"
+    before, after = candidate.metrics.get("holdout_loss_before"), candidate.metrics.get("holdout_loss_after")
     if before is not None and after is not None and after > before * GATE_TOLERANCE:
         return f"rejected: held-out loss rose from {before:.3f} to {after:.3f}"
-    return "registered"
+    return REGISTERED
 
 
-def _upload(store: Store, candidate: Candidate, parent: str | None) -> dict[str, str]:
-    folder = Path(candidate.folder)
-    contents = {name: (folder / name).read_bytes() for name in FILES}
-    files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    manifest = {
-        "adapter_id": candidate.adapter_id,
-        "group": candidate.group,
-        "base_model": candidate.base_model,
-        "encoder_fingerprint": candidate.encoder_fingerprint,
-        "night": candidate.night,
-        "parent": parent,
-        "documents": candidate.documents,
-        "n_examples": candidate.n_examples,
-        "recipe": candidate.recipe,
-        "metrics": candidate.metrics,
-        "sha256": files,
-    }
-    contents["manifest.json"] = json.dumps(manifest, indent=2, sort_keys=True).encode()
+def _upload(store: Store, candidate: Candidate, parent: str | None, contents: dict[str, bytes], files: dict[str, str]) -> None:
+    manifest = asdict(candidate) | {"parent": parent, "sha256": files}
+    contents = contents | {"manifest.json": json.dumps(manifest, indent=2, sort_keys=True).encode()}
     for name, data in contents.items():
-        store.objects.create(f"adapters/{candidate.adapter_id}/{name}", data)
-    stored = store.objects.get(f"adapters/{candidate.adapter_id}/{FILES[1]}")
-    return files | {FILES[1]: hashlib.sha256(stored).hexdigest()}
+        if not store.objects.create(f"adapters/{candidate.adapter_id}/{name}", data) and name in files:
+            stored = store.objects.get(f"adapters/{candidate.adapter_id}/{name}")
+            if hashlib.sha256(stored).hexdigest() != files[name]:
+                raise RegistryError(f"{store.root}/adapters/{candidate.adapter_id}/{name} exists with other content; adapters are immutable")
 
 
 def _record(store: Store, candidate: Candidate, verdict: str, parent: str | None, files: dict[str, str]) -> None:
@@ -145,11 +118,3 @@ def _record(store: Store, candidate: Candidate, verdict: str, parent: str | None
     source = pa.Table.from_pylist([row], schema=schema.ADAPTERS)
     # one registrar at a time (deployment concurrency 1), so an upsert cannot race with another
     store.dataset("adapters").merge_insert("adapter_id").when_not_matched_insert_all().execute(source)
-
-
-def known_adapters(store: Store, adapter_ids: Sequence[str]) -> dict[str, str]:
-    """adapter_id -> status of those among the given ids that have a record."""
-    if not adapter_ids:
-        return {}
-    table = store.dataset("adapters").to_table(["adapter_id", "status"], filter=f"adapter_id IN ({sql_list(list(adapter_ids))})")
-    return dict(zip(table["adapter_id"].to_pylist(), table["status"].to_pylist(), strict=True))

@@ -70,9 +70,7 @@ def document_details(night: Night, wanted: str) -> DocumentDetails:
     Raises:
         StorageError: no document or more than one matches.
     """
-    found = [row for row in night.documents() if wanted in (row.doc_id, row.uri)] or [
-        row for row in night.documents() if row.uri.endswith(wanted)
-    ]
+    found = find_documents(night, wanted)
     if len(found) != 1:
         raise StorageError(f"{len(found)} documents of night {night.name} match {wanted!r}; give a document id or a whole URI")
     document = found[0]
@@ -81,6 +79,13 @@ def document_details(night: Night, wanted: str) -> DocumentDetails:
     segments = night.table("segments").to_table(segment_columns, filter=where).sort_by("segment_index").to_pylist()
     passages = [{**row, "text": " ".join(row["text"].split())[:80]} for row in night.passages(document.doc_id)]
     return DocumentDetails(_fields(document), segments, passages)
+
+
+def find_documents(night: Night, wanted: str) -> list[DocumentRow]:
+    """Documents with this id or URI, else those whose URI ends so."""
+    documents = night.documents()
+    exact = [row for row in documents if wanted in (row.doc_id, row.uri)]
+    return exact or [row for row in documents if row.uri.endswith(wanted)]
 
 
 def _fields(document: DocumentRow) -> dict[str, Any]:

@@ -51,7 +51,10 @@ def vectors_of(doc_id: str) -> np.ndarray:
 
 
 def examples(count: int = 10) -> list[Example]:
-    return [Example(f"doc{number}", f"What is number {number}?", "It is " + "very " * (number % 3) + f"{number * 7}.") for number in range(count)]
+    return [
+        Example(f"doc{number}", f"What is number {number}?", "It is " + "very " * (number % 3) + f"{number * 7}.")
+        for number in range(count)
+    ]
 
 
 def dataset(count: int = 10) -> FinetuneDataset:

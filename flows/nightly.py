@@ -1,0 +1,52 @@
+"""The night: ingest the corpus, finetune the groups that changed, register their adapters, answer a few questions, report.
+
+`python -m flows.nightly --config night.yaml` runs it in this process; the deployment `nightly/nightly` runs the same flow.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from prefect import flow
+
+from flows.finetune_groups import finetune, refuse_failed_groups
+from flows.ingest_corpus import ingest
+from flows.register_adapters import register_waiting
+from lloco_core.config import NightlyConfig
+from lloco_core.errors import LlocoError
+from lloco_core.observe.report import RunReport, enforce_quarantine
+from tasks.closing import ask_closing_questions
+from tasks.report import publish_report
+
+
+@flow(name="nightly", validate_parameters=True)
+def nightly(config: NightlyConfig) -> RunReport:
+    """Run a night. Everything readable is committed and served before a problem fails the run."""
+    from lloco_core.distributed.session import ray_session
+
+    report = RunReport.start(config)
+    with ray_session(config.cluster):
+        ingest(config, report)
+        finetune(config, report)
+        register_waiting(report)
+        with report.stages.stage("closing questions"):
+            report.examples = ask_closing_questions(config, report.night)
+    publish_report(report)
+    refuse_failed_groups(report)
+    enforce_quarantine(report, config.corpus.quarantine_rate)
+    return report
+
+
+def main() -> None:
+    """Run a night from the command line and print its report."""
+    from lloco_core.observe.terminal import print_report
+    from lloco_core.options import parse_options
+
+    try:
+        print_report(nightly(parse_options()))
+    except LlocoError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

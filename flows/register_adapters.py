@@ -1,0 +1,31 @@
+"""Register the adapters that wait as candidates: validate, gate, publish, record, activate."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from lloco_core.config import NightlyConfig
+from lloco_core.observe.report import RunReport
+from tasks import register as steps
+from tasks.report import publish_report
+
+
+@flow(name="register-adapters", validate_parameters=True)
+def register_adapters(config: NightlyConfig) -> list[str]:
+    """Register all waiting candidates; returns the ids of the registered ones."""
+    report = RunReport.start(config)
+    register_waiting(report)
+    publish_report(report)
+    return [outcome.adapter_id for outcome in report.adapters if outcome.verdict == "registered"]
+
+
+def register_waiting(report: RunReport) -> None:
+    """Register every waiting candidate of the store; shared with the other flows."""
+    from lloco_core.adapters import waiting_candidates
+    from lloco_core.store.tables import Store
+
+    with report.stages.stage("register"):
+        store = Store(report.config.store.uri)
+        report.adapters += [steps.register(store, candidate) for candidate in waiting_candidates(store)]
+        if report.adapters:
+            steps.publish_outcomes(report.adapters)

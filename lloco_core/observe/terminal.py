@@ -1,0 +1,52 @@
+"""The run report on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from lloco_core.observe.report import RunReport
+
+
+def print_report(report: RunReport) -> None:
+    """Print what a night did, how long it took, and what it can answer now."""
+    console = Console(highlight=False)
+    console.print()
+    _print_pairs(console, "This night", report.facts())
+    seconds = [(name, f"{value:.1f}") for name, value in report.stages.seconds.items()]
+    _print_pairs(console, "Seconds per stage", [*seconds, ("total", f"{report.seconds:.1f}")])
+    _print_pairs(console, "Adapters", [(outcome.adapter_id, outcome.verdict) for outcome in report.adapters])
+    if report.examples:
+        console.print("Questions", style="bold")
+    for example in report.examples:
+        _print_example(console, example)
+    console.print(f'Ask your own: lloco ask "..." --store {report.config.store.uri}', markup=False)
+
+
+def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:
+    if not pairs:
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, show_edge=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(name, value)
+    console.print(table)
+    console.print()
+
+
+def _print_example(console: Console, example: dict[str, Any]) -> None:
+    found = "these words stand in the source" if example["is_in_source"] else "not literally in the source"
+    lines = [
+        f"  {example['question']}",
+        f"    from vectors: {example['answer']}  ({found})",
+        f"    without vectors: {example['without_vectors']}",
+    ]
+    if example["expected"]:
+        lines.append(f"    expected: {example['expected']}")
+    lines.append(f"    source: {example['source_uri']}")
+    for line in lines:
+        console.print(" ".join(line.split("\n")), markup=False, soft_wrap=True)
