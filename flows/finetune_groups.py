@@ -33,15 +33,16 @@ def finetune(config: NightlyConfig, report: RunReport) -> None:
     with report.stages.stage("finetune"):
         night = open_night(config.store.uri)
         report.night, report.groups = night.name, night.groups()
-        for work in steps.plan_adapters(night, config):
+        works = steps.plan_adapters(night, config)
+        for work in works:
             if work.is_trained:
                 report.adapters.append(AdapterOutcome(work.group, work.adapter_id, "unchanged", len(work.documents)))
             elif steps.prepare_examples(night, work, config) == 0:
                 report.adapters.append(AdapterOutcome(work.group, work.adapter_id, "skipped: no questions", len(work.documents)))
             elif (state := steps.train(night, work, config, return_state=True)).is_failed():
                 report.adapters.append(AdapterOutcome(work.group, work.adapter_id, f"failed: {state.message}", len(work.documents)))
-    if all(outcome.verdict == "unchanged" for outcome in report.adapters):
-        get_run_logger().info("nothing to train: all %d groups have their adapter", len(report.groups))
+    if all(work.is_trained for work in works):
+        get_run_logger().info("nothing to train: all %d groups have their adapter", len(works))
 
 
 def refuse_failed_groups(report: RunReport) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from prefect import flow, get_run_logger
 
 from lloco_core.config import NightlyConfig
@@ -27,15 +29,17 @@ def ingest(config: NightlyConfig, report: RunReport) -> None:
     """The steps of an ingest, timed; shared with the nightly flow. Needs a Ray session."""
     from lloco_core.distributed.ingest import open_ingest
 
-    with report.stages.stage("prepare"), open_ingest(config, report.run_id) as session:
-        report.n_recovered = session.n_recovered
-        report.summary_length = session.models.summary_length
+    with ExitStack() as stack:
+        with report.stages.stage("prepare"):
+            session = stack.enter_context(open_ingest(config, report.run_id))
+        report.n_recovered, report.summary_length = session.n_recovered, session.models.summary_length
         with report.stages.stage("plan"):
             report.plan = steps.plan(session)
         with report.stages.stage("compress and commit"):
             report.totals = steps.compress_and_commit(session, report.plan)
         with report.stages.stage("index"):
             steps.index(session)
+        with report.stages.stage("publish"):
             report.night = steps.publish(session)
     if not report.plan.shards:
         get_run_logger().info("nothing to encode: all %d objects are stored with this encoder", report.plan.n_objects)

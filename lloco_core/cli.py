@@ -61,7 +61,7 @@ def status(store: StoreOption) -> None:
 
 
 @app.command()
-def inspect(document: Annotated[str, typer.Argument(help="Document id, URI, or the end of one.")], store: StoreOption, night: NightOption = None) -> None:
+def inspect(document: Annotated[str, typer.Argument(help="Document id, URI, title, or the end of a URI.")], store: StoreOption, night: NightOption = None) -> None:
     """Show one document: identity, segments, passages."""
     from lloco_core.store.read import open_night
     from lloco_core.store.status import document_details

@@ -196,7 +196,7 @@ class ClosingConfig(Concern):
     """The questions a night answers at its end, so that a person sees what the store now knows."""
 
     file: Uri | None = None
-    """jsonl with `question` and, optionally, `document` (the end of its URI) and `answer`. Without a file, held-out
+    """jsonl with `question` and, optionally, `document` (id, title, or the end of its URI) and `answer`. Without a file, held-out
     training questions are taken."""
     count: int = Field(4, ge=0, le=100)
     """Upper bound of questions."""

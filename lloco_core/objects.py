@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import time
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,9 +19,22 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from lloco_core.errors import ConfigurationError, StorageError
 from lloco_core.settings import settings
 
-
 WRITING = ".writing-"
 """Prefix of the temporary files that atomic writes rename; never listed."""
+
+CONFLICT_RETRIES = 8
+"""S3 answers 409 while another write of the same key is under way: neither won nor lost, so the create is sent again."""
+
+HINTS = {
+    "NoSuchBucket": "create the bucket or correct the URI",
+    "NoSuchKey": "the object does not exist",
+    "404": "the object does not exist",
+    "AccessDenied": "grant the credentials access to this bucket",
+    "403": "grant the credentials access to this bucket",
+    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+}
+"""Next step by error code of the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +75,35 @@ class Objects(Protocol):
 
 def open_objects(root: str) -> Objects:
     """Open a folder path, a `file://` URI, or an `s3://bucket/prefix` URI."""
-    parts = urlsplit(root)
-    if parts.scheme == "s3":
+    scheme = _scheme(root)
+    if scheme == "s3":
         return S3Objects(root)
-    if parts.scheme in ("", "file"):
+    if scheme in ("", "file"):
         return LocalObjects(root)
-    raise ConfigurationError(f"cannot open {root!r}: scheme {parts.scheme!r} is not supported; use a folder or s3://bucket/prefix")
+    raise ConfigurationError(f"cannot open {root!r}: scheme {scheme!r} is not supported; use a folder or s3://bucket/prefix")
 
 
 def canonical_root(root: str) -> str:
     """The root as a Lance-readable location without a trailing slash: an absolute path or `s3://bucket/prefix`."""
-    return root.rstrip("/") if urlsplit(root).scheme == "s3" else str(_local_path(root))
+    return "/".join(["s3:/", *filter(None, _bucket_and_prefix(root))]) if _scheme(root) == "s3" else str(_local_path(root))
+
+
+def _scheme(root: str) -> str:
+    return root.partition("://")[0].lower() if "://" in root else ""
 
 
 def _local_path(root: str) -> Path:
-    parts = urlsplit(root)
-    path = os.fsdecode(unquote_to_bytes(parts.path)) if parts.scheme == "file" else root
+    path = root
+    if _scheme(root) == "file":
+        path = os.fsdecode(unquote_to_bytes(urlsplit(root.replace("#", "%23").replace("?", "%3F")).path))
     return Path(path).expanduser().absolute()
+
+
+def _bucket_and_prefix(root: str) -> tuple[str, str]:
+    bucket, _, prefix = root.partition("://")[2].partition("/")  # not urlsplit: `#` and `?` are ordinary characters of a key
+    if not bucket:
+        raise ConfigurationError(f"{root!r} names no bucket; write s3://bucket/prefix")
+    return bucket, prefix.strip("/")
 
 
 class LocalObjects:
@@ -87,6 +114,7 @@ class LocalObjects:
         self.root = str(self.path)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List the files below a key prefix, sorted by key."""
         if not self.path.is_dir():
             raise StorageError(f"folder {self.root} does not exist; check the path")
         keys = []
@@ -94,12 +122,8 @@ class LocalObjects:
             keys += [Path(folder, name).relative_to(self.path).as_posix() for name in names if not name.startswith(WRITING)]
         for key in sorted(keys):
             if key.startswith(prefix):
-                try:
-                    status = (self.path / key).stat()
-                except OSError:
-                    yield ObjectInfo(key, "unreadable", 0)  # reading it gives the reason and quarantines it
-                    continue
-                yield ObjectInfo(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size)
+                # a file that cannot be looked at is listed: reading it gives the reason and quarantines it
+                yield self.stat(key) or ObjectInfo(key, "unreadable", 0)
 
     def _refuse_unreadable_folder(self, error: OSError) -> None:
         if isinstance(error, FileNotFoundError):
@@ -107,9 +131,11 @@ class LocalObjects:
         raise StorageError(f"folder {error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
     def uri(self, key: str) -> str:
+        """The `file://` URI of a key."""
         return "file://" + quote(os.fsencode(self.path / key), safe="/")  # bytes: a file name need not be UTF-8
 
     def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one file; None when it is missing."""
         try:
             status = (self.path / key).stat()
         except OSError:
@@ -117,110 +143,127 @@ class LocalObjects:
         return ObjectInfo(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size)
 
     def get(self, key: str) -> bytes:
+        """Read a file."""
         try:
             return (self.path / key).read_bytes()
         except OSError as error:
             raise StorageError(f"cannot read {self.path / key}: {error.strerror}; check that it exists and is readable") from error
 
     def put(self, key: str, data: bytes) -> None:
-        target = self._target(key)
-        os.replace(self._write_temporary(target, data), target)
+        """Write a file, replacing what is there."""
+        target = self.path / key
+        with _writing(target, data) as temporary:
+            temporary.replace(target)
 
     def create(self, key: str, data: bytes) -> bool:
-        target = self._target(key)
-        temporary = self._write_temporary(target, data)
-        try:
-            os.link(temporary, target)  # fails when the name exists: exactly one caller wins
-        except FileExistsError:
-            return False
-        finally:
-            os.unlink(temporary)
+        """Write a file unless it exists; False when it does."""
+        target = self.path / key
+        with _writing(target, data) as temporary:
+            try:
+                target.hardlink_to(temporary)  # fails when the name exists: exactly one caller wins
+            except FileExistsError:
+                return False
         return True
 
     def delete(self, key: str) -> None:
-        (self.path / key).unlink(missing_ok=True)
-
-    def _target(self, key: str) -> Path:
-        target = self.path / key
+        """Delete a file if it is there."""
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            (self.path / key).unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(f"cannot create folder {target.parent}: {error.strerror}; check permissions and free space") from error
-        return target
+            raise StorageError(f"cannot delete {self.path / key}: {error.strerror}; check permissions") from error
 
-    def _write_temporary(self, target: Path, data: bytes) -> str:
-        try:
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=WRITING)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StorageError(f"cannot write {target}: {error.strerror}; check permissions and free space") from error
-        return name
+
+@contextmanager
+def _writing(target: Path, data: bytes) -> Iterator[Path]:
+    """A complete temporary file beside the target; it is gone afterwards, whatever happens."""
+    temporary = target.parent / f"{WRITING}{uuid.uuid4().hex}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:  # not tempfile: its files are closed to other users for good
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror}; check permissions and free space") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 class S3Objects:
     """Objects below an S3 prefix, on AWS or any endpoint that honours conditional PUTs."""
 
     def __init__(self, root: str) -> None:
-        parts = urlsplit(root)
-        if not parts.netloc:
-            raise ConfigurationError(f"{root!r} names no bucket; write s3://bucket/prefix")
-        self.bucket = parts.netloc
-        self.prefix = parts.path.strip("/")
-        self.root = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+        self.bucket, self.prefix = _bucket_and_prefix(root)
+        self.root = canonical_root(root)
         self._client = _s3_client()
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List the objects below a key prefix, sorted by key."""
         base = f"{self.prefix}/" if self.prefix else ""
-        with _named(self.root):
+        with _naming(self.root):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + prefix):
                 for item in page.get("Contents", ()):
                     if not item["Key"].endswith("/"):  # zero-byte folder markers
                         yield ObjectInfo(item["Key"][len(base) :], item["ETag"].strip('"'), item["Size"])
 
     def uri(self, key: str) -> str:
+        """The `s3://` URI of a key."""
         return f"s3://{self.bucket}/{self._key(key)}"
 
     def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one object; None when it is missing."""
         from botocore.exceptions import ClientError
 
-        with _named(self.uri(key)):
+        with _naming(self.uri(key)):
             try:
                 found = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
             except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                if _http_status(error) == 404:
                     return None
                 raise
         return ObjectInfo(key, found["ETag"].strip('"'), found["ContentLength"])
 
     def get(self, key: str) -> bytes:
-        with _named(self.uri(key)):
+        """Read an object."""
+        with _naming(self.uri(key)):
             return self._client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
 
     def put(self, key: str, data: bytes) -> None:
-        with _named(self.uri(key)):
+        """Write an object, replacing what is there."""
+        with _naming(self.uri(key)):
             self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
 
     def create(self, key: str, data: bytes) -> bool:
+        """Write an object unless it exists; False when it does."""
         from botocore.exceptions import ClientError
 
-        with _named(self.uri(key)):
-            try:
-                self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*")
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412):
-                    return False
-                raise
-        return True
+        with _naming(self.uri(key)):
+            for attempt in range(CONFLICT_RETRIES):
+                try:
+                    self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*")
+                except ClientError as error:
+                    if _http_status(error) == 412:
+                        return False
+                    if _http_status(error) != 409 or attempt == CONFLICT_RETRIES - 1:
+                        raise
+                    time.sleep(0.05 * 2**attempt)
+                else:
+                    return True
+        raise AssertionError("the last attempt returns or raises")
 
     def delete(self, key: str) -> None:
-        with _named(self.uri(key)):
+        """Delete an object if it is there."""
+        with _naming(self.uri(key)):
             self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
+
+
+def _http_status(error: Any) -> int:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def _s3_client() -> Any:
@@ -240,33 +283,18 @@ def _s3_client() -> Any:
     )
 
 
-class _named:
+@contextmanager
+def _naming(uri: str) -> Iterator[None]:
     """Turn any botocore failure inside the block into a `StorageError` that names the URI and the next step."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-    HINTS = {
-        "NoSuchBucket": "create the bucket or correct the URI",
-        "NoSuchKey": "the object does not exist",
-        "404": "the object does not exist",
-        "AccessDenied": "grant the credentials access to this bucket",
-        "403": "grant the credentials access to this bucket",
-        "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
-        "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
-    }
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-        if isinstance(error, ClientError):
-            code = error.response["Error"].get("Code", "unknown")
-            hint = self.HINTS.get(code, "see the store's documentation for this code")
-            raise StorageError(f"{self.uri}: the object store answered {code}; {hint}") from error
-        if isinstance(error, NoCredentialsError):
-            raise StorageError(f"{self.uri}: no AWS credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a role") from error
-        if isinstance(error, BotoCoreError):
-            raise StorageError(f"{self.uri}: {error}; check AWS_ENDPOINT_URL and the network") from error
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"].get("Code", "unknown")
+        hint = HINTS.get(code, "see the store's documentation for this code")
+        raise StorageError(f"{uri}: the object store answered {code}; {hint}") from error
+    except NoCredentialsError as error:
+        raise StorageError(f"{uri}: no AWS credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a role") from error
+    except BotoCoreError as error:
+        raise StorageError(f"{uri}: {error}; check AWS_ENDPOINT_URL and the network") from error

@@ -57,7 +57,7 @@ def plan_corpus(corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder
             n_unchanged += 1
             n_stored_documents += len(stored[source.uri])
             n_quarantined += rejected
-        elif rejected and source.uri not in stored and not corpus.retry_quarantined:
+        elif rejected and not _has_version(source, stored) and not corpus.retry_quarantined:
             n_quarantined += rejected
         else:
             todo.append(source)
@@ -75,6 +75,10 @@ def _is_stored(source: SourceObject, stored: dict[str, list[dict[str, Any]]], en
     return any(row["etag"] == source.etag and row["encoder_fingerprint"] == encoder_fingerprint for row in rows)
 
 
+def _has_version(source: SourceObject, stored: dict[str, list[dict[str, Any]]]) -> bool:
+    return any(row["etag"] == source.etag for row in stored.get(source.uri, ()))
+
+
 def _pack(sources: list[SourceObject], layout: StoreConfig) -> list[list[SourceObject]]:
     shards: list[list[SourceObject]] = []
     size = 0
@@ -90,9 +94,7 @@ def _pack(sources: list[SourceObject], layout: StoreConfig) -> list[list[SourceO
 
 def _known(sources: list[SourceObject], stored: dict[str, list[dict[str, Any]]]) -> dict[str, KnownDocument]:
     return {
-        row["doc_id"]: KnownDocument(
-            row["content_hash"], row["group_id"], row["encoder_fingerprint"], row["n_tokens"], row["n_segments"]
-        )
+        row["doc_id"]: KnownDocument(row["content_hash"], row["group_id"], row["encoder_fingerprint"], row["n_tokens"], row["n_segments"])
         for source in sources
         for row in stored.get(source.uri, ())
     }

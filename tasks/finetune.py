@@ -49,9 +49,10 @@ def train(night: Night, work: GroupWork, config: NightlyConfig) -> Candidate:
     from lloco_core.distributed.adapters import train_group
 
     candidate = train_group(night, work, config)
-    loss = candidate.metrics
-    get_run_logger().info(
-        "group %s: %s trained in %.0f s, %s steps, loss %.3f -> %.3f",
-        work.group, candidate.adapter_id, loss["seconds"], loss["steps"], loss["loss_first"], loss["loss_last"],
-    )  # fmt: skip
+    metrics = candidate.metrics
+    held_out = "no held-out questions"
+    if metrics["holdout_loss_before"] is not None:
+        held_out = f"held-out loss {metrics['holdout_loss_before']:.3f} -> {metrics['holdout_loss_after']:.3f}"
+    log = get_run_logger()
+    log.info("group %s: %s trained, %s steps in %.0f s, %s", work.group, work.adapter_id, metrics["steps"], metrics["seconds"], held_out)
     return candidate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +102,5 @@ class Asker:
 
 
 def _best_documents(hits: list[Hit], limit: int) -> list[str]:
-    scores: dict[str, float] = defaultdict(float)
-    for hit in hits:
-        scores[hit.doc_id] += hit.score
-    return sorted(scores, key=lambda doc: -scores[doc])[:limit]
+    """Documents in the order of their best passage: many middling passages do not outweigh a good one."""
+    return list(dict.fromkeys(hit.doc_id for hit in hits))[:limit]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +12,23 @@ import torch
 from lloco_core.compressor.tokenizing import tokenize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lloco_core.compressor import AutoCompressor
     from lloco_core.config import AnswerConfig
 
 
 class LocalAnswerer:
-    """The encoder's own model with the adapters loaded so far; adapters are switched, never merged."""
+    """The encoder's own model with the adapters loaded so far; adapters are switched, never merged.
+
+    An adapter is in effect during an answer only: the encoder shares the model and must not see it.
+    """
 
     def __init__(self, encoder: AutoCompressor, config: AnswerConfig) -> None:
         self.encoder = encoder
         self.config = config
         self._model: Any = encoder.model
-        self._adapters: set[str] = set()
+        self._adapters: dict[Path, str] = {}
 
     @torch.inference_mode()
     def answer(self, question: str, vectors_PH: np.ndarray | None, adapter: Path | None = None) -> str:
@@ -32,7 +37,7 @@ class LocalAnswerer:
         device = self.encoder.summary_SH.device
         embedded_TH = self._embed(torch.as_tensor(prompt_ids, dtype=torch.long, device=device))
         if vectors_PH is not None:
-            embedded_TH = torch.cat([torch.as_tensor(vectors_PH).to(embedded_TH), embedded_TH])
+            embedded_TH = torch.cat([torch.as_tensor(vectors_PH.copy()).to(embedded_TH), embedded_TH])
         with self._using(adapter):
             ids = self._model.generate(
                 inputs_embeds=embedded_TH[None],
@@ -46,20 +51,29 @@ class LocalAnswerer:
     def _embed(self, ids_T: torch.Tensor) -> torch.Tensor:
         return self.encoder.model.get_input_embeddings()(ids_T)
 
-    def _using(self, adapter: Path | None) -> Any:
+    @contextmanager
+    def _using(self, adapter: Path | None) -> Iterator[None]:
         if adapter is None:
-            return self._model.disable_adapter() if self._adapters else nullcontext()
-        self._load(adapter)
-        self._model.set_adapter(adapter.name)
-        return nullcontext()
+            yield
+            return
+        name = self._load(adapter.resolve())
+        self._model.set_adapter(name)
+        self._model.base_model.enable_adapter_layers()
+        try:
+            yield
+        finally:
+            self._model.base_model.disable_adapter_layers()
 
-    def _load(self, adapter: Path) -> None:
+    def _load(self, adapter: Path) -> str:
         from peft import PeftModel
 
-        if adapter.name in self._adapters:
-            return
+        if adapter in self._adapters:
+            return self._adapters[adapter]
+        name = f"adapter{len(self._adapters)}"  # not the folder's: peft takes no dots, and two folders may share a name
         if self._adapters:
-            self._model.load_adapter(adapter, adapter_name=adapter.name)
+            self._model.load_adapter(adapter, adapter_name=name)
         else:
-            self._model = PeftModel.from_pretrained(self._model, adapter, adapter_name=adapter.name).eval()
-        self._adapters.add(adapter.name)
+            self._model = PeftModel.from_pretrained(self._model, adapter, adapter_name=name).eval()
+        self._model.base_model.disable_adapter_layers()
+        self._adapters[adapter] = name
+        return name

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from lloco_core.compressor.checkpoint import checkpoint_fingerprint, load_model, locate_checkpoint, read_config
+from lloco_core.compressor.checkpoint import checkpoint_fingerprint, load_model, locate_checkpoint, read_config, summary_length_of
 from lloco_core.compressor.engine import DocumentWork, encode_documents
 from lloco_core.compressor.segment import segment_bounds
 from lloco_core.compressor.tokenizing import load_tokenizer, tokenize
@@ -66,19 +66,18 @@ def load_encoder(
     return AutoCompressor(model, summary_SH, folder, fast, segment_length, batch_tokens)
 
 
-def segment_length_of(config: PretrainedConfig, wanted: int | None, summary_length: int | None = None) -> int:
+def segment_length_of(config: PretrainedConfig, wanted: int | None, summary_length: int) -> int:
     """Tokens per segment: what is wanted, what the checkpoint says, or the published 1536 if it fits.
 
     Raises:
         EncodingError: segment and summary tokens together exceed `max_position_embeddings`.
     """
     limit = config.max_position_embeddings
-    summary = summary_length if summary_length is not None else config.summary_length
-    length = wanted or getattr(config, "segment_length", None) or min(PUBLISHED_SEGMENT_LENGTH, limit - summary)
-    if length < 1 or length + summary > limit:
+    length = wanted or getattr(config, "segment_length", None) or min(PUBLISHED_SEGMENT_LENGTH, limit - summary_length)
+    if length < 1 or length + summary_length > limit:
         raise EncodingError(
-            f"segment length {length} with {summary} summary tokens exceeds the position limit {limit} "
-            f"(max_position_embeddings); use at most {limit - summary}"
+            f"segment length {length} with {summary_length} summary tokens exceeds the position limit {limit} "
+            f"(max_position_embeddings); use 1 to {limit - summary_length}"
         )
     return length
 
@@ -197,5 +196,6 @@ class AutoCompressor:
 def encoder_identity(path_or_hub_name: str, dtype: str, segment_length: int | None) -> tuple[str, int]:
     """Fingerprint and segment length of an encoder without loading its weights into a model."""
     folder = locate_checkpoint(path_or_hub_name)
-    length = segment_length_of(read_config(folder), segment_length)
+    config = read_config(folder)
+    length = segment_length_of(config, segment_length, summary_length_of(config, folder))
     return checkpoint_fingerprint(folder, dtype, length), length

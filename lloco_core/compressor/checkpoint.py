@@ -51,18 +51,19 @@ def locate_checkpoint(name: str) -> Path:
 
 
 def _hub_snapshot(name: str) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        files = HfApi().list_repo_files(name)
-        weights = _WEIGHT_PATTERNS[:1] if any(file.endswith(".safetensors") for file in files) else _WEIGHT_PATTERNS[1:]
-        return Path(snapshot_download(name, allow_patterns=[*_HUB_PATTERNS, *weights]))
+        for weights in _WEIGHT_PATTERNS:  # without a connection this finds what an earlier call fetched
+            folder = Path(snapshot_download(name, allow_patterns=[*_HUB_PATTERNS, weights]))
+            if any(folder.glob(weights)):
+                break
+        return folder
+    except HFValidationError as error:
+        raise CheckpointError(f"encoder.model {name!r} is neither a folder nor a hub name of the form owner/model: {error}") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        try:
-            return Path(snapshot_download(name, local_files_only=True))
-        except (LocalEntryNotFoundError, OSError):
-            raise CheckpointError(f"encoder.model {name!r}: not in the local cache, and the hub answered: {error}") from error
+        raise CheckpointError(f"encoder.model {name!r}: not in the local cache, and the hub answered: {error}") from error
 
 
 def read_config(folder: Path) -> PretrainedConfig:
@@ -79,6 +80,18 @@ def read_config(folder: Path) -> PretrainedConfig:
     if model_type not in MODEL_TYPES:
         raise CheckpointError(f"{path}: model_type {model_type!r} is not supported; supported are {', '.join(MODEL_TYPES)}")
     return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+
+
+def summary_length_of(config: PretrainedConfig, folder: Path) -> int:
+    """Summary vectors per segment, as config.json says.
+
+    Raises:
+        CheckpointError: it says nothing.
+    """
+    length = getattr(config, "summary_length", None)
+    if not isinstance(length, int) or length < 1:
+        raise CheckpointError(f"{folder}: config.json has summary_length {length!r}; set it to the number of rows of {SUMMARY_KEY}")
+    return length
 
 
 def load_model(folder: Path, dtype: torch.dtype, device: str) -> tuple[PreTrainedModel, torch.Tensor]:
@@ -107,8 +120,10 @@ def load_model(folder: Path, dtype: torch.dtype, device: str) -> tuple[PreTraine
     _refuse_wrong_keys(folder, model, missing, unexpected)
     decoder = model.get_decoder()
     decoder.rotary_emb = type(decoder.rotary_emb)(config=config).to(device)  # buffers are in no checkpoint
-    if summary.ndim != 2 or summary.shape[1] != config.hidden_size:
-        raise CheckpointError(f"{folder}: {SUMMARY_KEY} has shape {tuple(summary.shape)}, expected [S, {config.hidden_size}]")
+    if tuple(summary.shape) != (expected := (summary_length_of(config, folder), config.hidden_size)):
+        raise CheckpointError(
+            f"{folder}: {SUMMARY_KEY} has shape {tuple(summary.shape)}, config.json says {expected} (summary_length, hidden_size)"
+        )
     return model.eval().requires_grad_(False), summary
 
 
@@ -116,7 +131,9 @@ def _refuse_wrong_keys(folder: Path, model: PreTrainedModel, missing: list[str],
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
     missing = sorted(set(missing) - tied)
     if missing or unexpected:
-        raise CheckpointError(f"{folder}: missing keys {missing[:5]} ({len(missing)}), unexpected keys {unexpected[:5]} ({len(unexpected)})")
+        raise CheckpointError(
+            f"{folder}: missing keys {missing[:5]} ({len(missing)}), unexpected keys {unexpected[:5]} ({len(unexpected)})"
+        )
 
 
 def _read_weights(folder: Path, dtype: torch.dtype, device: str) -> dict[str, torch.Tensor]:
@@ -128,6 +145,8 @@ def _read_weights(folder: Path, dtype: torch.dtype, device: str) -> dict[str, to
         if key.endswith("_scale") or key.endswith("rotary_emb.inv_freq"):
             continue
         if tensor.dtype == torch.int8:
+            if f"{key}_scale" not in tensors:
+                raise CheckpointError(f"{folder}: {key} is int8, and {key}_scale with one scale per row is missing")
             tensor = tensor.float() * tensors[f"{key}_scale"].float()[:, None]
         weights[key] = tensor.to(device=device, dtype=dtype)
     return weights
@@ -140,9 +159,12 @@ def _read_file(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (SafetensorError, RuntimeError, pickle.UnpicklingError, OSError, EOFError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}. It is damaged, incomplete, or asks to run code") from error
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
+        raise CheckpointError(f"{path} holds no flat mapping from keys to tensors; save the model's state_dict itself")
+    return tensors
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -156,7 +178,10 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _refuse_missing_shards(folder: Path, files: list[Path]) -> None:
     for index in folder.glob(f"*{files[0].suffix}.index.json"):
-        shards = set(json.loads(index.read_text())["weight_map"].values())
+        try:
+            shards = set(json.loads(index.read_text())["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{index} is no index of weight files: {error!r}; download it again") from error
         if absent := sorted(shards - {file.name for file in files}):
             raise CheckpointError(f"{folder}: {index.name} names {len(absent)} absent files, first {absent[0]}; download them")
 

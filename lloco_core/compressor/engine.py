@@ -30,6 +30,7 @@ class DocumentWork:
 
     @property
     def sort_key(self) -> tuple[int, int, int]:
+        """Carried vectors, segments, tokens of the last segment: what a batch has in common, then longest first."""
         carried = 0 if self.carried_PH is None else len(self.carried_PH)
         return carried, len(self.segments_T), len(self.segments_T[-1])
 
@@ -48,14 +49,19 @@ def encode_documents(
 def _batches(works: list[DocumentWork], summary_length: int, batch_tokens: int) -> list[list[DocumentWork]]:
     batches: list[list[DocumentWork]] = []
     for work in sorted(works, key=lambda work: work.sort_key, reverse=True):
-        widest = max(len(segment) for segment in work.segments_T) + 2 * summary_length
         batch = batches[-1] if batches else []
         fits = batch and work.sort_key[0] == batch[0].sort_key[0]
-        if fits and (len(batch) + 1) * max(widest, len(batch[0].segments_T[0]) + 2 * summary_length) <= batch_tokens:
+        if fits and (len(batch) + 1) * max(_widest_step(work, summary_length), _widest_step(batch[0], summary_length)) <= batch_tokens:
             batch.append(work)
         else:
             batches.append([work])
     return batches
+
+
+def _widest_step(work: DocumentWork, summary_length: int) -> int:
+    """Most new positions of a step; the first step also runs everything carried, however long."""
+    in_front = max(summary_length, work.sort_key[0])
+    return in_front + max(len(segment) for segment in work.segments_T) + summary_length
 
 
 def _encode_batch(decoder: PreTrainedModel, summary_SH: torch.Tensor, batch: list[DocumentWork], accumulate: bool) -> None:

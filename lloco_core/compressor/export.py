@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def export_checkpoint(
-    encoder: AutoCompressor, folder: Path, layout: Literal["safetensors", "bin", "int8", "base"] = "safetensors", max_shard_size: str = "5GB"
+    encoder: AutoCompressor,
+    folder: Path,
+    layout: Literal["safetensors", "bin", "int8", "base"] = "safetensors",
+    max_shard_size: str = "5GB",
 ) -> None:
     """Write an encoder with its tokenizer.
 
@@ -84,9 +87,7 @@ def _write_shards(weights: dict[str, torch.Tensor], folder: Path, suffix: str, m
     from safetensors.torch import save_file
 
     stem = "model" if suffix == "safetensors" else "pytorch_model"
-    plan = split_torch_state_dict_into_shards(
-        weights, filename_pattern=f"{stem}{{suffix}}.{suffix}", max_shard_size=max_shard_size
-    )
+    plan = split_torch_state_dict_into_shards(weights, filename_pattern=f"{stem}{{suffix}}.{suffix}", max_shard_size=max_shard_size)
     for name, keys in plan.filename_to_tensors.items():
         shard = {key: weights[key] for key in keys}
         if suffix == "safetensors":

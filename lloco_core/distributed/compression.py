@@ -6,6 +6,7 @@ and its shard repeated by Ray; whatever the first attempt wrote is either the sh
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ def compress_shards(shards: Sequence[Shard], job: CompressionJob, cluster: Clust
     import ray
     from ray.data import ActorPoolStrategy, DataContext
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # progress is reported per commit
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -54,11 +56,21 @@ def compress_shards(shards: Sequence[Shard], job: CompressionJob, cluster: Clust
     rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
     graph = (
         rows.map(_read, fn_kwargs={"job": job}, num_cpus=0.5)
-        .map(_Compress, fn_constructor_kwargs={"job": job, "threads": int(resources["num_cpus"]) or 1}, compute=pool, **resources)
+        .map(_compress_actor(job, int(resources["num_cpus"]) or 1), compute=pool, **resources)
         .map(_write, fn_kwargs={"job": job}, num_cpus=0.5)
     )
     for row in graph.iter_rows():
         yield row["record"]
+
+
+def _compress_actor(job: CompressionJob, threads: int) -> type[_Compress]:
+    """The actor class with its arguments inside: as constructor arguments they would be objects that a restart can miss."""
+
+    class Compress(_Compress):
+        def __init__(self) -> None:
+            super().__init__(job, threads)
+
+    return Compress
 
 
 def _read(row: dict[str, Any], job: CompressionJob) -> dict[str, TokenizedShard]:

@@ -27,7 +27,7 @@ def ray_session(cluster: ClusterConfig) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _silence_known_noise()
+    warnings.filterwarnings("ignore", message="lance is not fork-safe")  # Ray starts its processes anew, it does not fork
     if settings().ray_address:
         ray.init(address=settings().ray_address, log_to_driver=False, logging_level=logging.ERROR)
     else:
@@ -43,12 +43,6 @@ def ray_session(cluster: ClusterConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _silence_known_noise() -> None:
-    """Progress is reported per commit; Ray's own start and finish lines, and its note on pickled rows, say nothing more."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message="lance is not fork-safe")  # Ray starts its processes anew, it does not fork
 
 
 def local_cores() -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.config import AnswerConfig, EncoderConfig, FinetuneConfig
-from lloco_core.distributed.session import cluster_gpus
+from lloco_core.distributed.session import cluster_gpus, local_cores
 from lloco_core.errors import ConfigurationError
 from lloco_core.objects import canonical_root
 from lloco_core.settings import settings
@@ -97,7 +97,6 @@ def train_adapter(job: FinetuneJob, cluster: ClusterConfig, inputs_of: InputsOf 
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    _silence_driver()
     use_gpu = job.encoder.device != "cpu" and cluster_gpus() > 0
     if job.encoder.device == "cuda" and not use_gpu:
         raise ConfigurationError("encoder.device is cuda but the Ray cluster has no GPU; set encoder.device to auto or add GPU nodes")
@@ -113,7 +112,7 @@ def train_adapter(job: FinetuneJob, cluster: ClusterConfig, inputs_of: InputsOf 
             storage_filesystem=filesystem,
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=CheckpointConfig(num_to_keep=CHECKPOINTS_KEPT),
-            worker_runtime_env={"env_vars": _worker_environment(use_gpu)},
+            worker_runtime_env={"env_vars": _worker_environment(use_gpu, cluster)},
         ),
     )
     checkpoint = trainer.fit().checkpoint
@@ -145,8 +144,8 @@ def _train_worker(config: dict[str, Any]) -> None:
     import ray.train
     from ray.train.torch import get_device
 
-    from lloco_core.finetune.lora import attach_lora, save_adapter
     from lloco_core.finetune.loop import finetune
+    from lloco_core.finetune.lora import attach_lora, save_adapter
     from lloco_core.finetune.rows import FinetuneDataset, read_examples, split_holdout
 
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
@@ -207,17 +206,13 @@ def _hand_out(checkpoint: Path, output: Path) -> FinetuneResult:
     return result
 
 
-def _worker_environment(use_gpu: bool) -> dict[str, str]:
+def _worker_environment(use_gpu: bool, cluster: ClusterConfig) -> dict[str, str]:
     environment = {
         "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # else every print shows twice
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",
     }
     if not use_gpu:
-        environment |= {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}  # two threads on a busy core are 10 times slower
+        threads = 1 if settings().ray_address else max(1, local_cores() // cluster.train_workers)
+        environment |= {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": str(threads)}
     return environment
-
-
-def _silence_driver() -> None:
-    """Drop what Ray Train warns about on every healthy run without a dashboard."""
-    logging.getLogger("ray.train.v2._internal.callbacks.placement_group_callback").setLevel(logging.ERROR)

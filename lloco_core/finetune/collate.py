@@ -5,6 +5,7 @@ would get alone. The batch holds token ids and vectors apart; `soft_prompt` puts
 Legend: B rows, T positions, N vectors of all rows, D hidden size.
 """
 
+# ruff: noqa: N815 (shape suffixes)
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ class Batch:
     """int64; the token itself on answer and EOS, `IGNORED` elsewhere. Not shifted."""
 
     def to(self, device: torch.device | str) -> Batch:
+        """The same batch on a device."""
         return Batch(*(getattr(self, item.name).to(device) for item in fields(self)))
 
     def without_loss(self) -> Batch:

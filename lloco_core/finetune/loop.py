@@ -170,9 +170,7 @@ def load_checkpoint(engine: DeepSpeedEngine, folder: Path, order: RowOrder) -> P
     try:
         run = json.loads((folder / RUN_FILE).read_text())
     except OSError as error:
-        raise CheckpointError(
-            f"{folder / RUN_FILE}: {error.strerror}; the checkpoint is incomplete, start the run under a new name"
-        ) from error
+        raise CheckpointError(f"{folder / RUN_FILE}: {error.strerror}; start the run under a new name") from error
     if run["order"] != asdict(order):
         raise CheckpointError(f"checkpoint {folder} belongs to {run['order']}, not to {asdict(order)}; start the run under a new name")
     path, _ = engine.load_checkpoint(str(folder), load_module_strict=False)

@@ -58,8 +58,8 @@ def plan_order(recipe: FinetuneConfig, n_rows: int, world_size: int) -> RowOrder
     micro_batch = min(recipe.micro_batch, share)
     if rest or share % micro_batch:
         raise ConfigurationError(
-            f"finetune.global_batch {recipe.global_batch} cannot be cut into micro-batches of {recipe.micro_batch} for {world_size} workers; "
-            f"make global_batch a multiple of cluster.train_workers and of the micro-batch of each"
+            f"finetune.global_batch {recipe.global_batch} does not split into micro-batches of {recipe.micro_batch} on {world_size} ranks;"
+            f" make global_batch a multiple of cluster.train_workers and of the micro-batch of each"
         )
     steps_per_epoch = math.ceil(n_rows / recipe.global_batch)
     total_steps = steps_per_epoch * recipe.epochs

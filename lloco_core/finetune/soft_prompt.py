@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from lloco_core.finetune.collate import IGNORED
 
@@ -59,4 +59,4 @@ class SoftPromptModel(nn.Module):
         target_BT = batch.labels_BT[:, 1:]
         predicts_BT = target_BT != IGNORED
         logits_MV = causal_lm.get_output_embeddings()(hidden_BTD[:, :-1][predicts_BT])
-        return F.cross_entropy(logits_MV.float(), target_BT[predicts_BT], reduction="sum")
+        return cross_entropy(logits_MV.float(), target_BT[predicts_BT], reduction="sum")

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lloco_core.objects import Objects
 
 
@@ -39,5 +41,14 @@ def activate(objects: Objects, group: str, adapter_id: str) -> Activation:
 
 def active_adapter(objects: Objects, group: str) -> Activation | None:
     """The active adapter of a group, or None."""
-    keys = [item.key for item in objects.list(f"registry/{group}/")]
-    return Activation(**json.loads(objects.get(max(keys)))) if keys else None
+    return next(_newest_first(objects, group), None)
+
+
+def previous_adapter(objects: Objects, group: str, adapter_id: str) -> str | None:
+    """The adapter that another one follows: the last one activated besides it."""
+    return next((entry.adapter_id for entry in _newest_first(objects, group) if entry.adapter_id != adapter_id), None)
+
+
+def _newest_first(objects: Objects, group: str) -> Iterator[Activation]:
+    for key in sorted((item.key for item in objects.list(f"registry/{group}/")), reverse=True):
+        yield Activation(**json.loads(objects.get(key)))

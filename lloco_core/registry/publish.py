@@ -1,4 +1,4 @@
-"""Publishing adapters: immutable files first, then the record, then the active pointer.
+"""Publishing adapters: immutable files first, then the active pointer, then the record, which says that all is done.
 
 An adapter lies at `<store>/adapters/<group>--<sha12>/`, one flat level, as Ray Serve and vLLM's resolver expect. The name is
 content-addressed over the training inputs, because servers cache adapters by name for good.
@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from lloco_core.errors import RegistryError
-from lloco_core.registry.active import activate, active_adapter
+from lloco_core.registry.active import activate, previous_adapter
 from lloco_core.registry.candidates import Candidate, candidate_file
 from lloco_core.registry.validate import FILES, validate_adapter
 from lloco_core.store import schema
@@ -30,21 +30,22 @@ GATE_TOLERANCE = 1.02
 
 
 def register(store: Store, candidate: Candidate) -> str:
-    """Validate, publish, record, and (if the gate passes) activate an adapter. Repeating it changes nothing.
+    """Validate, publish, activate, and record an adapter. Repeating it changes nothing, also when another one is active by now.
 
     Returns:
         `registered`, or `rejected: <why>`; a rejected adapter is recorded but neither published nor activated.
     """
+    recorded = [row["gate"] for row in registered_adapters(store) if row["adapter_id"] == candidate.adapter_id]
+    if recorded:
+        return recorded[0]
     contents = {name: candidate_file(store.objects, candidate.adapter_id, name) for name in FILES}
     verdict = _verdict(candidate, contents)
-    current = active_adapter(store.objects, candidate.group)
-    parent = current.adapter_id if current and current.adapter_id != candidate.adapter_id else None
+    parent = previous_adapter(store.objects, candidate.group, candidate.adapter_id)
     files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     if verdict == REGISTERED:
         _upload(store, candidate, parent, contents, files)
-    _record(store, candidate, verdict, parent, files)
-    if verdict == REGISTERED:
         activate(store.objects, candidate.group, candidate.adapter_id)
+    _record(store, candidate, verdict, parent, files)  # last: a recorded candidate is not looked at again
     return verdict
 
 
@@ -83,7 +84,7 @@ def _verdict(candidate: Candidate, contents: dict[str, bytes]) -> str:
         except RegistryError as error:
             return f"rejected: {error}"
     before, after = candidate.metrics.get("holdout_loss_before"), candidate.metrics.get("holdout_loss_after")
-    if before is not None and after is not None and after > before * GATE_TOLERANCE:
+    if before is not None and after is not None and not after <= before * GATE_TOLERANCE:  # a loss that is not a number fails
         return f"rejected: held-out loss rose from {before:.3f} to {after:.3f}"
     return REGISTERED
 
@@ -95,7 +96,9 @@ def _upload(store: Store, candidate: Candidate, parent: str | None, contents: di
         if not store.objects.create(f"adapters/{candidate.adapter_id}/{name}", data) and name in files:
             stored = store.objects.get(f"adapters/{candidate.adapter_id}/{name}")
             if hashlib.sha256(stored).hexdigest() != files[name]:
-                raise RegistryError(f"{store.root}/adapters/{candidate.adapter_id}/{name} exists with other content; adapters are immutable")
+                raise RegistryError(
+                    f"{store.root}/adapters/{candidate.adapter_id}/{name} exists with other content; adapters are immutable"
+                )
 
 
 def _record(store: Store, candidate: Candidate, verdict: str, parent: str | None, files: dict[str, str]) -> None:

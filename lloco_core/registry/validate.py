@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from lloco_core.errors import RegistryError
 
@@ -28,23 +29,38 @@ def validate_adapter(folder: Path) -> None:
     for name in FILES:
         if not (folder / name).is_file():
             raise RegistryError(f"{folder}: {name} is missing; the training run did not save a whole adapter")
-    config = json.loads((folder / "adapter_config.json").read_text())
+    config = _read_config(folder / "adapter_config.json")
     expected = {"peft_type": "LORA", "bias": "none", "use_dora": False}
     for key, value in expected.items():
         if config.get(key, value) != value:
             raise RegistryError(f"{folder}: adapter_config.json has {key}={config[key]!r}, servers accept {value!r} only")
-    if not isinstance(config["target_modules"], list) or {"embed_tokens", "lm_head"} & set(config["target_modules"]):
-        raise RegistryError(f"{folder}: target_modules is {config['target_modules']!r}; give an explicit list of attention projections")
-    if not 1 <= config["r"] <= MAX_RANK:
-        raise RegistryError(f"{folder}: rank {config['r']} is outside 1..{MAX_RANK}")
+    targets = config.get("target_modules")
+    if not isinstance(targets, list) or {"embed_tokens", "lm_head"} & set(targets):
+        raise RegistryError(f"{folder}: target_modules is {targets!r}; give an explicit list of attention projections")
+    if not isinstance(config.get("r"), int) or not 1 <= config["r"] <= MAX_RANK:
+        raise RegistryError(f"{folder}: rank {config.get('r')} is outside 1..{MAX_RANK}")
     _check_tensors(folder / "adapter_model.safetensors", config["r"])
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as error:
+        raise RegistryError(f"{path} is not JSON: {error}; save the adapter again") from error
+    if not isinstance(config, dict):
+        raise RegistryError(f"{path} holds a {type(config).__name__}, expected an object; save the adapter again")
+    return config
 
 
 def _check_tensors(path: Path, rank: int) -> None:
     import torch
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, "pt") as file:
+    try:
+        weights = safe_open(path, "pt")
+    except SafetensorError as error:
+        raise RegistryError(f"{path} is damaged: {error}; save the adapter again") from error
+    with weights as file:
         keys = list(file.keys())
         if not keys:
             raise RegistryError(f"{path} holds no tensors")
@@ -54,6 +70,8 @@ def _check_tensors(path: Path, rank: int) -> None:
             if not match:
                 raise RegistryError(f"{path}: unexpected key {key}; expected LoRA weights of q, k, v, and o projections")
             if tensor.ndim != 2 or tensor.shape[0 if match[1] == "A" else 1] != rank or 0 in tensor.shape:
-                raise RegistryError(f"{path}: {key} has shape {tuple(tensor.shape)}, which does not fit rank {rank}; was it gathered under ZeRO-3?")
+                raise RegistryError(
+                    f"{path}: {key} has shape {tuple(tensor.shape)}, which does not fit rank {rank}; was it gathered under ZeRO-3?"
+                )
             if not torch.isfinite(tensor).all():
                 raise RegistryError(f"{path}: {key} has values that are not finite; lower the learning rate")

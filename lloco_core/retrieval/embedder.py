@@ -41,6 +41,8 @@ class Embedder:
 
     def embed(self, texts: list[str]) -> np.ndarray:
         """Return unit-length embeddings [n, D] float32."""
+        if not texts:
+            return np.zeros((0, self.dimension), dtype=np.float32)
         return np.asarray(
             self.model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True),
             dtype=np.float32,

@@ -11,6 +11,7 @@ import re
 from lloco_core.types import Passage
 
 _CUTS = (re.compile(r"\n\s*\n"), re.compile(r"\n"), re.compile(r"[.!?][\"')\]]*\s"), re.compile(r"\s"))
+_WORD = re.compile(r"\S*")
 
 
 def split_passages(text: str, limit: int) -> list[Passage]:
@@ -31,4 +32,6 @@ def _cut(text: str, start: int, limit: int) -> int:
         ends = [match.end() for match in pattern.finditer(text, start, start + limit) if match.end() <= start + limit]
         if ends and ends[-1] > start + limit // 3:  # a tiny passage says too little to be found
             return ends[-1]
+    if ends and len(_WORD.match(text, ends[-1], ends[-1] + limit + 1)[0]) <= limit:
+        return ends[-1]
     return start + limit

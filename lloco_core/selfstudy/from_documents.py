@@ -1,8 +1,8 @@
 """Questions made from a document's own text by rule: no teacher, no labels, the same rows for the same seed.
 
 Three kinds take turns: continue a passage, fill a blank with a rare word, recall the words after a short cue. All answers
-stand in the text word for word. A short document gives fewer rows than asked for. Called when neither a question file
-nor a teacher is configured.
+stand in the text word for word (but for line breaks). A short document gives fewer rows than asked for. Called when
+neither a question file nor a teacher is configured.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from lloco_core.finetune.rows import Example
 from lloco_core.fingerprint import digest
 
-CONTINUATION = 'Complete the passage: "{cue}"'
+CONTINUATION = "Complete: {cue}"
+"""Unquoted and at the end: of the wordings tried, the reference checkpoint continues from this one best."""
 CLOZE = 'Which word fills the blank? "{sentence}"'
 RECALL = 'Which words follow "{cue}"?'
 BLANK = "____"
@@ -30,7 +31,9 @@ CONTINUATION_WORDS = 20
 SENTENCE_WORDS = 40
 """Longer sentences are cut here before they are used."""
 
-_SENTENCE = re.compile(r"[^.!?。！？\n]+(?:[.!?。！？]+(?=[\s\"'”’)]|$)|[.!?。！？]+(?=[^\s])|\n|$)")
+_ABBREVIATION = r"(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\bMrs\.)"
+_SENTENCE_END = re.compile(rf"(?:(?<=[.!?])|(?<=[.!?][\"'”’)])){_ABBREVIATION}\s+|(?<=[。！？])|\n\s*\n|\n(?![a-z])")
+"""After a full stop, or at a line break unless the next line goes on in lower case (wrapped text)."""
 _CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
 """A run between spaces; single characters in scripts that are written without spaces."""
@@ -72,7 +75,7 @@ def questions_from_document(doc_id: str, text: str, count: int, seed: int) -> li
 
 def _sentences(text: str) -> list[_Sentence]:
     """Different sentences of a text with at least four words."""
-    unique = dict.fromkeys(match.group().strip() for match in _SENTENCE.finditer(text))
+    unique = dict.fromkeys(" ".join(piece.split()) for piece in _SENTENCE_END.split(text))
     sentences = []
     for sentence in unique:
         words = [match.span() for match in _WORD.finditer(sentence)][:SENTENCE_WORDS]

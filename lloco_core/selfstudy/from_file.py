@@ -22,6 +22,9 @@ from lloco_core.errors import StorageError
 from lloco_core.finetune.rows import Example
 from lloco_core.objects import open_objects
 
+NOT_JSON = object()
+"""Stands for a line that could not be parsed."""
+
 
 @dataclass(frozen=True, slots=True)
 class QuestionFile:
@@ -30,10 +33,6 @@ class QuestionFile:
     examples: list[Example]
     refused: dict[str, int]
     """Reason -> rows: `not_json`, `not_an_object`, `no_document`, `unknown_document`, `no_question`, `no_answer`."""
-
-
-class _Refused(Exception):
-    """A row that cannot be used; the argument is the reason."""
 
 
 def read_question_file(uri: str, resolve: Callable[[str], str | None]) -> QuestionFile:
@@ -48,33 +47,35 @@ def read_question_file(uri: str, resolve: Callable[[str], str | None]) -> Questi
     examples: list[Example] = []
     refused: Counter[str] = Counter()
     for row in rows:
-        try:
-            examples.append(_example(row, resolve))
-        except _Refused as reason:
-            refused[str(reason)] += 1
+        read = _example(row, resolve)
+        if isinstance(read, Example):
+            examples.append(read)
+        else:
+            refused[read] += 1
     return QuestionFile(examples, dict(sorted(refused.items())))
 
 
-def _example(row: Any, resolve: Callable[[str], str | None]) -> Example:
-    if isinstance(row, _Refused):
-        raise row
+def _example(row: Any, resolve: Callable[[str], str | None]) -> Example | str:
+    """The example of a row, or the reason why it gives none."""
+    if row is NOT_JSON:
+        return "not_json"
     if not isinstance(row, dict):
-        raise _Refused("not_an_object")
+        return "not_an_object"
     name = _text(row.get("doc_id")) or _text(row.get("uri"))
     if not name:
-        raise _Refused("no_document")
+        return "no_document"
     doc_id = resolve(name)
     if doc_id is None:
-        raise _Refused("unknown_document")
+        return "unknown_document"
     question = _text(row.get("question"))
     if not question:
-        raise _Refused("no_question")
+        return "no_question"
     answer = row.get("answer")
     if isinstance(answer, list):  # several references: the first one is learned
         answer = answer[0] if answer else None
     answer = _text(answer)
     if not answer:
-        raise _Refused("no_answer")
+        return "no_answer"
     return Example(doc_id, question, answer)
 
 
@@ -95,7 +96,7 @@ def _jsonl_rows(uri: str, data: bytes) -> Iterator[Any]:
         try:
             yield json.loads(line)
         except ValueError:
-            yield _Refused("not_json")
+            yield NOT_JSON
 
 
 def _parquet_rows(uri: str, data: bytes) -> Iterator[Any]:

@@ -74,7 +74,8 @@ class Committer:
         self.store = store
         self.lease = lease
         self.marker = marker
-        self._done = {name: self._shards_since(name, version) for name, version in marker.base_versions.items()}
+        self._done = {name: self._shards_since(name, marker.base_versions[name]) for name in CONTENT_TABLES}
+        self._done["ledger"] = self._shards_in_ledger()
 
     def commit(self, records: Iterable[ShardRecord]) -> int:
         """Commit a batch of shards; those already in the ledger are left out. Returns how many were committed."""
@@ -136,6 +137,11 @@ class Committer:
             "code": settings().git_commit,
             "committed_at": datetime.now(UTC),
         }
+
+    def _shards_in_ledger(self) -> set[str]:
+        """By its rows, not by transactions since the marker: a plan that was closed and is run again has a newer marker."""
+        where = f"plan_id IN ({sql_list([self.marker.plan_id])})"
+        return set(self.store.dataset("ledger").to_table(columns=["shard_id"], filter=where)["shard_id"].to_pylist())
 
     def _shards_since(self, table: str, base_version: int) -> set[str]:
         dataset = self.store.dataset(table)

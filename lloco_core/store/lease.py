@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "_leases/commit/"
 
+START_TOLERANCE = 5.0
+"""Seconds by which the start of one process may seem to differ: Linux derives it from a boot time that moves with the clock."""
+
 
 class CommitLease:
     """Context manager that holds the commit lease of a store and renews it in a background thread."""
@@ -36,7 +39,13 @@ class CommitLease:
         self.objects = objects
         self.seconds = seconds
         self.epoch = 0
-        self._identity = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "started": _process_start(os.getpid())}
+        self._identity = {
+            "run_id": run_id,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": _process_start(os.getpid()),
+            "seconds": seconds,
+        }
         self._stop = threading.Event()
         self._renewer = threading.Thread(target=self._renew_until_stopped, name="lloco-lease", daemon=True)
 
@@ -68,7 +77,8 @@ class CommitLease:
             epoch = self._newest_epoch()
             if epoch and not self._is_free(epoch):
                 self._watch_until_silent(epoch)
-            if self.objects.create(self._key(epoch + 1), self._state()):
+            key, state = self._key(epoch + 1), self._state()
+            if self.objects.create(key, state) or self.objects.get(key) == state:  # a repeated PUT finds its own first attempt
                 self.epoch = epoch + 1
                 return
 
@@ -77,14 +87,15 @@ class CommitLease:
         if holder.get("released"):
             return True
         same_host = holder.get("host") == self._identity["host"]
-        return same_host and _process_start(holder.get("pid", -1)) != holder.get("started")
+        return same_host and not _is_alive(holder["pid"], holder["started"])
 
     def _watch_until_silent(self, epoch: int) -> None:
         first = self._read(epoch)
-        logger.info("waiting up to %.0f s for run %s on %s to give up the commit lease", self.seconds, first["run_id"], first["host"])
-        deadline = time.monotonic() + self.seconds
+        seconds = max(self.seconds, first["seconds"])  # its heartbeat follows its own setting
+        logger.info("waiting up to %.0f s for run %s on %s to give up the commit lease", seconds, first["run_id"], first["host"])
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            time.sleep(min(1.0, self.seconds / 10))
+            time.sleep(min(1.0, seconds / 10))
             if self._newest_epoch() != epoch or self._is_free(epoch):
                 return
             if self._read(epoch)["beat"] != first["beat"]:
@@ -114,9 +125,15 @@ class CommitLease:
         return f"{PREFIX}{epoch:010d}.json"
 
 
-def _process_start(pid: int) -> float | None:
-    """When a process of this host started, or None: tells a living holder from a reused process id."""
+def _is_alive(pid: int, started: float) -> bool:
+    """Whether a process of this host runs that started then; a killed one that nobody waited for is dead."""
     try:
-        return psutil.Process(pid).create_time() if pid > 0 else None
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(_process_start(pid) - started) < START_TOLERANCE
     except psutil.NoSuchProcess:
-        return None
+        return False
+
+
+def _process_start(pid: int) -> float:
+    """When a process of this host started: tells a living holder from a reused process id."""
+    return psutil.Process(pid).create_time()

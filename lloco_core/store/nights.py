@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import lance
@@ -25,12 +26,14 @@ def publish_night(store: Store, run_id: str) -> str:
     newest = latest_night(store)
     if newest and all(newest[f"{name}_version"] == version for name, version in versions.items()):
         return newest["run_id"]
+    night = _free_name(store, run_id)
     for name, version in versions.items():
         tags = store.dataset(name).tags
-        if run_id not in tags.list():
-            tags.create(run_id, version)
-        versions[name] = tags.list()[run_id]["version"]
-    row = {"entry": "night", "run_id": run_id, "committed_at": datetime.now(UTC)}
+        if night in tags.list():
+            tags.update(night, version)  # left by a crash before the row was written
+        else:
+            tags.create(night, version)
+    row = {"entry": "night", "run_id": night, "committed_at": datetime.now(UTC)}
     row |= {f"{name}_version": version for name, version in versions.items()}
     lance.write_dataset(
         pa.Table.from_pylist([row], schema=schema.LEDGER),
@@ -38,7 +41,14 @@ def publish_night(store: Store, run_id: str) -> str:
         mode="append",
         storage_options=store.storage_options,
     )
-    return run_id
+    return night
+
+
+def _free_name(store: Store, run_id: str) -> str:
+    """The run's own name, or `<run>-2` and so on for a run that was repeated after it had published."""
+    taken = set(store.dataset("ledger").to_table(columns=["run_id"], filter="entry = 'night'")["run_id"].to_pylist())
+    names = chain([run_id], (f"{run_id}-{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def latest_night(store: Store, name: str | None = None) -> dict | None:

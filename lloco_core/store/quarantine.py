@@ -24,9 +24,7 @@ def record_rejections(store: Store, batch: list[ShardRecord]) -> None:
     table = store.dataset("quarantine")
     before = table.to_table(filter=f"source_uri IN ({sql_list(read)})").to_pylist() if read else []
     known = {row["uri"]: row for row in before}
-    rows = [
-        _row(rejection, record, known.get(rejection.uri)) for record in batch for rejection in record.rejections
-    ]
+    rows = [_row(rejection, record, known.get(rejection.uri)) for record in batch for rejection in record.rejections]
     resolved = sorted(set(known) - {row["uri"] for row in rows})
     if rows:
         unique = {row["uri"]: row for row in rows}  # an upsert refuses two rows of one key

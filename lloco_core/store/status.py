@@ -65,7 +65,7 @@ def store_status(store_uri: str) -> StoreStatus:
 
 
 def document_details(night: Night, wanted: str) -> DocumentDetails:
-    """Find a document by id, URI, or the end of its URI, and describe it.
+    """Find a document by id, URI, title, or the end of its URI, and describe it.
 
     Raises:
         StorageError: no document or more than one matches.
@@ -82,9 +82,9 @@ def document_details(night: Night, wanted: str) -> DocumentDetails:
 
 
 def find_documents(night: Night, wanted: str) -> list[DocumentRow]:
-    """Documents with this id or URI, else those whose URI ends so."""
+    """Documents with this id, URI, or title, else those whose URI ends so."""
     documents = night.documents()
-    exact = [row for row in documents if wanted in (row.doc_id, row.uri)]
+    exact = [row for row in documents if wanted in (row.doc_id, row.uri, row.title)]
     return exact or [row for row in documents if row.uri.endswith(wanted)]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import lance
 
-from lloco_core.errors import CommitError, StorageError
+from lloco_core.errors import CommitError, ConfigurationError, StorageError
 from lloco_core.objects import canonical_root, open_objects
 from lloco_core.settings import lance_storage_options
 from lloco_core.store import schema
@@ -27,6 +27,8 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.root = canonical_root(uri)
+        if self.root.startswith("s3://") and set("#?%") & set(self.root):
+            raise ConfigurationError(f"store.uri {uri}: Lance reads '#', '?', and '%' as URL syntax; use a prefix without them")
         self.objects = open_objects(self.root)
         self.storage_options = lance_storage_options() if self.root.startswith("s3://") else None
 
@@ -66,7 +68,11 @@ class Store:
                 self._refuse_other_schema(name, table_schema)
             else:
                 lance.write_dataset(
-                    table_schema.empty_table(), self.table_uri(name), schema=table_schema, mode="create", storage_options=self.storage_options
+                    table_schema.empty_table(),
+                    self.table_uri(name),
+                    schema=table_schema,
+                    mode="create",
+                    storage_options=self.storage_options,
                 )
 
     def _refuse_other_schema(self, name: str, wanted: pa.Schema) -> None:
@@ -78,6 +84,16 @@ class Store:
                     f"table {name} of {self.root} has {field.name}: {has}, this run writes {field.type}; "
                     "vectors of another encoder or embedding model need a store of their own"
                 )
+        if _shape(found) != _shape(wanted):
+            raise CommitError(
+                f"table {name} of {self.root} has vectors of shape {_shape(found)}, this run writes {_shape(wanted)}; "
+                "vectors of another encoder or embedding model need a store of their own"
+            )
+
+
+def _shape(table_schema: pa.Schema) -> str:
+    metadata = table_schema.metadata or {}
+    return " x ".join(metadata.get(name, b"?").decode() for name in (b"summary_length", b"hidden_size"))
 
 
 def sql_list(values: list[str]) -> str:

@@ -120,8 +120,7 @@ def _segment_at(document: CompressedDocument, char: int) -> int:
 def _documents(shard: CompressedShard, fingerprint: str, run_id: str) -> pa.Table:
     sources = {source.uri: source for source in shard.shard.objects}
     rows = [
-        _document_row(document.document, document.group, document.n_tokens, len(document.segments), sources)
-        for document in shard.documents
+        _document_row(document.document, document.group, document.n_tokens, len(document.segments), sources) for document in shard.documents
     ]
     for document in shard.unchanged:
         known = shard.shard.known[document.doc_id]
@@ -139,9 +138,7 @@ def _documents(shard: CompressedShard, fingerprint: str, run_id: str) -> pa.Tabl
     return pa.Table.from_pylist(rows, schema=schema.DOCUMENTS)
 
 
-def _document_row(
-    document: Document, group: str, n_tokens: int, n_segments: int, sources: dict[str, SourceObject]
-) -> dict[str, Any]:
+def _document_row(document: Document, group: str, n_tokens: int, n_segments: int, sources: dict[str, SourceObject]) -> dict[str, Any]:
     source_uri = document.uri if document.uri in sources else document.uri.rpartition("#")[0]
     return {
         "doc_id": document.doc_id,

@@ -19,8 +19,8 @@ import tiny  # noqa: E402
 import torch.distributed as dist  # noqa: E402
 
 from lloco_core.finetune import engine  # noqa: E402
-from lloco_core.finetune.lora import attach_lora, save_adapter  # noqa: E402
 from lloco_core.finetune.loop import Progress, finetune  # noqa: E402
+from lloco_core.finetune.lora import attach_lora, save_adapter  # noqa: E402
 
 engine.PERSISTENCE_THRESHOLD = 0
 
@@ -39,7 +39,8 @@ def train(job: dict) -> None:
             losses.append(progress.loss)
 
     resume_from = Path(job["resume_from"]) if job["resume_from"] else None
-    result = finetune(model, tiny.dataset(job["rows"]), tiny.dataset(3), recipe, report=keep, resume_from=resume_from)
+    device = job.get("device", "cpu")
+    result = finetune(model, tiny.dataset(job["rows"]), tiny.dataset(3), recipe, report=keep, device=device, resume_from=resume_from)
     save_adapter(model, folder / "adapter", "tiny")
     whole = all(parameter.numel() for parameter in model.parameters())
     if dist.get_rank() == 0:

@@ -1,11 +1,12 @@
-"""Ray Train as `distributed.training` relies on it: one tiny run end to end, resumed, repeated, and on S3.
+"""Ray Train as `distributed.training` relies on it: a run on S3 whose worker dies, and the same run started again.
 
-Needs a Ray of its own (about 10 s): `pytest tests/contract/test_ray_train.py`.
+Needs a Ray of its own and takes a minute, nearly all of it starting workers: `pytest tests/contract/test_ray_train.py`.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -14,130 +15,157 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peft import PeftModel
+from safetensors.torch import load_file
 
-from lloco_core.config import AnswerConfig, ClusterConfig, EncoderConfig, FinetuneConfig
-from lloco_core.distributed import training
+from lloco_core.config import AnswerConfig, ClusterConfig, EncoderConfig
 from lloco_core.distributed.training import FinetuneJob, TrainingInputs, train_adapter, training_storage
 from lloco_core.errors import ConfigurationError
-from lloco_core.finetune.rows import write_examples
+from lloco_core.finetune.loop import finetune
+from lloco_core.finetune.lora import attach_lora, save_adapter
+from lloco_core.finetune.rows import FinetuneDataset, split_holdout, write_examples
+from lloco_core.settings import settings
 
 TINY = str(Path(__file__).parents[1] / "unit" / "finetune")
 sys.path.append(TINY)
 import tiny  # noqa: E402
 
+RECIPE = tiny.recipe(holdout=0.2, epochs=4, checkpoint_steps=4, dropout=0.1)
+ROWS = 12
+FORWARDS_UNTIL_DEATH = 18  # in step 9, behind the checkpoint of step 8
+
 pytestmark = pytest.mark.timeout(170)
 
 
 @pytest.fixture(scope="module")
-def ray_session() -> Iterator[None]:
+def bucket() -> Iterator[str]:
+    """An S3 bucket of a moto server, named in the environment as in production."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    aws = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in aws.items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="store")
+        yield "s3://store/some/prefix"
+    settings.cache_clear()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def ray_session(bucket: str) -> Iterator[None]:
     """A Ray of this module alone, on the loopback, in a short folder (socket paths are limited)."""
+    folder = tempfile.mkdtemp(prefix="r", dir="/tmp")
     quiet = {
+        "RAY_TMPDIR": folder,
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # every report waits for the next check
         "OMP_NUM_THREADS": "1",
     }
-    folder = tempfile.mkdtemp(prefix="r", dir="/tmp")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**quiet, "RAY_TMPDIR": folder}.items():
+        for name, value in quiet.items():
             patch.setenv(name, value)
         patch.delenv("RAY_ADDRESS", raising=False)
         import ray
 
-        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
-        ray.init(address="local", num_cpus=3, include_dashboard=False, object_store_memory=100 * 2**20)
+        if ray.is_initialized():
+            ray.shutdown()
+        module = sys.modules[__name__]
+        ray.cloudpickle.register_pickle_by_value(module)  # workers cannot import a test
+        ray.init(address="local", num_cpus=3, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False)
         yield
         ray.shutdown()
+        ray.cloudpickle.unregister_pickle_by_value(module)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def tiny_inputs(job: FinetuneJob, device: str, dtype: str) -> TrainingInputs:
-    """Stands in for encoder and store. The first attempt dies in step 10 where the store folder holds a file `crash`."""
+def dying_once(job: FinetuneJob, device: str, dtype: str) -> TrainingInputs:
+    """Stands in for encoder and store. The process of the first attempt ends in the middle of a step."""
     sys.path.append(TINY)
     import tiny
 
     assert (device, dtype) == ("cpu", "float32")
-    attempts = Path(job.store_uri, "attempts")
-    first = not attempts.exists()
+    attempts = Path(job.output).with_name("attempts")
     with attempts.open("a") as file:
         file.write("x")
     model = tiny.tiny_model()
-    if first and Path(job.store_uri, "crash").exists():
+    if attempts.read_text() == "x":
         forwards = iter(range(10**6))
-        model.model.register_forward_pre_hook(lambda *_: os._exit(1) if next(forwards) == 20 else None)
+        model.model.register_forward_pre_hook(lambda *_: os._exit(1) if next(forwards) == FORWARDS_UNTIL_DEATH else None)
     return TrainingInputs(model, tiny.tiny_tokenizer(), tiny.vectors_of)
 
 
-def job(store: Path, run_name: str, **changes: object) -> FinetuneJob:
-    store.mkdir(exist_ok=True)
-    examples_uri = str(store / "examples.parquet")
-    write_examples(examples_uri, tiny.examples(12))
-    recipe = tiny.recipe(holdout=0.2, epochs=5, checkpoint_steps=2, dropout=0.1)
+def make_job(store_uri: str, output: Path, run_name: str = "tiny--0123456789ab") -> FinetuneJob:
     return FinetuneJob(
-        **{
-            "group": "tiny",
-            "run_name": run_name,
-            "examples_uri": examples_uri,
-            "store_uri": str(store),
-            "night": None,
-            "encoder": EncoderConfig(device="cpu"),
-            "recipe": recipe,
-            "answer": AnswerConfig(),
-            "output": str(store / run_name),
-            "base_model_name": "owner/Base-7b",
-            "max_length": 512,
-            **changes,
-        }
+        group="tiny",
+        run_name=run_name,
+        examples_uri=f"{store_uri}/examples.parquet",
+        store_uri=store_uri,
+        night=None,
+        encoder=EncoderConfig(device="cpu"),
+        recipe=RECIPE,
+        answer=AnswerConfig(),
+        output=str(output),
+        base_model_name="owner/Base-7b",
+        max_length=512,
     )
 
 
-def test_run_end_to_end_and_again(ray_session: None, tmp_path: Path) -> None:
-    first = job(tmp_path / "store", "tiny--0123456789ab")
-    result = train_adapter(first, ClusterConfig(), tiny_inputs)
-    assert result.steps == 15
-    assert result.holdout_after < result.holdout_before
-    folder = Path(first.output)
-    assert sorted(file.name for file in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
-    config = json.loads((folder / "adapter_config.json").read_text())
+def test_killed_worker_ends_where_an_undisturbed_loop_ends(ray_session: None, bucket: str, tmp_path: Path) -> None:
+    job = make_job(bucket, tmp_path / "adapter")
+    write_examples(job.examples_uri, tiny.examples(ROWS))
+    result = train_adapter(job, ClusterConfig(), dying_once)
+    assert (tmp_path / "attempts").read_text() == "xx"
+
+    sides = split_holdout(tiny.examples(ROWS), RECIPE.holdout, RECIPE.seed)
+    train, held_out = (FinetuneDataset(rows, tiny.vectors_of, tiny.tiny_tokenizer(), job.answer) for rows in sides)
+    model = attach_lora(tiny.tiny_model(), RECIPE)
+    undisturbed = finetune(model, train, held_out, RECIPE, report=tiny.ignore)
+    save_adapter(model, tmp_path / "undisturbed", job.base_model_name, job.max_length)
+    assert result.steps == undisturbed.steps == 12
+    for name in ("first_loss", "last_loss", "holdout_before", "holdout_after", "tokens"):
+        assert getattr(result, name) == pytest.approx(getattr(undisturbed, name), abs=1e-5), name
+    assert sorted(file.name for file in Path(job.output).iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    config = json.loads(Path(job.output, "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["max_length"]) == ("owner/Base-7b", 512)
-    PeftModel.from_pretrained(tiny.tiny_model(), folder)
-    assert (tmp_path / "store" / "_training" / first.run_name).is_dir()
+    saved, expected = (load_file(folder / "adapter_model.safetensors") for folder in (Path(job.output), tmp_path / "undisturbed"))
+    assert all((saved[name] - expected[name]).abs().max() < 1e-4 for name in expected)
 
-    shutil.rmtree(folder)
-    assert train_adapter(first, ClusterConfig(), tiny_inputs) == result
-    assert (tmp_path / "store" / "attempts").read_text() == "x", "a finished run was trained again"
-    assert (folder / "adapter_model.safetensors").exists()
-
-
-def test_killed_worker_resumes_and_ends_the_same(ray_session: None, tmp_path: Path) -> None:
-    (tmp_path / "crashing").mkdir()
-    (tmp_path / "crashing" / "crash").touch()
-    (tmp_path / "calm").mkdir()
-    results, weights = [], []
-    for store in ("crashing", "calm"):
-        run = job(tmp_path / store, "run")
-        results.append(train_adapter(run, ClusterConfig(), tiny_inputs))
-        weights.append(Path(run.output, "adapter_model.safetensors").read_bytes())
-    assert (tmp_path / "crashing" / "attempts").read_text() == "xx"
-    assert results[0].last_loss == results[1].last_loss
-    assert results[0].holdout_before == results[1].holdout_before
-    assert weights[0] == weights[1]
+    shutil.rmtree(job.output)
+    assert train_adapter(job, ClusterConfig(), dying_once) == result
+    assert (tmp_path / "attempts").read_text() == "xx", "a finished run was trained again"
+    assert Path(job.output, "adapter_model.safetensors").exists()
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden"])
 def test_run_name_must_be_a_folder_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="run name"):
-        job(tmp_path / "store", name)
+        make_job("/store", tmp_path, name)
 
 
-def test_s3_path_has_no_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lloco_core.settings import Settings
-
-    monkeypatch.setattr(training, "settings", lambda: Settings(aws_endpoint_url="http://127.0.0.1:9000", aws_region="eu-west-1"))
-    filesystem, path = training_storage("s3://bucket/some/prefix/")
-    assert path == "bucket/some/prefix/_training"
+def test_s3_path_has_no_scheme(bucket: str) -> None:
+    filesystem, path = training_storage(f"{bucket}/")
+    assert path == "store/some/prefix/_training"
     assert filesystem.type_name == "s3"
-    assert filesystem.region == "eu-west-1"
     assert training_storage("/data/store") == (None, "/data/store/_training")
+
+
+def test_gpu_is_not_taken_for_granted(ray_session: None, bucket: str, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    job = replace(make_job(bucket, tmp_path), encoder=EncoderConfig(device="cuda"))
+    with pytest.raises(ConfigurationError, match="no GPU"):
+        train_adapter(job, ClusterConfig(), dying_once)

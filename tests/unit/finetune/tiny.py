@@ -14,6 +14,8 @@ from lloco_core.finetune.rows import Example, FinetuneDataset
 
 HIDDEN = 64
 
+torch.set_num_threads(1)  # a second thread waits for a busy core in every operation
+
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     specials = ["<unk>", "<s>", "</s>"]
@@ -39,6 +41,7 @@ def tiny_model(seed: int = 0, kv_heads: int = 2) -> LlamaForCausalLM:
         eos_token_id=2,
         pad_token_id=None,
         tie_word_embeddings=True,
+        initializer_range=0.1,
     )
     torch.manual_seed(seed)
     return LlamaForCausalLM(config)

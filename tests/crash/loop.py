@@ -1,0 +1,186 @@
+"""An ingest without Ray: the same driver code, with a for-loop over shards and a toy encoder.
+
+As a program it runs drills: it forks a process per drill, which ingests and kills itself (SIGKILL) at the named point.
+`python -m tests.crash.loop <corpus> <run_id> <point>=<store> ...` prints the signal that ended each. Lance, which is not
+fork-safe, is imported only after the fork.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+import lloco_core.pipeline as pipeline
+from lloco_core.fingerprint import digest
+from lloco_core.planning import plan_corpus
+from tests.crash.drill import DIMENSION, ENCODER, HIDDEN, SUMMARY, configuration, die, finish
+
+assert plan_corpus  # imported before the fork, as it takes long
+
+
+class ToyTokenizer:
+    """A token per character."""
+
+    def __call__(self, text: str, **_: Any) -> SimpleNamespace:
+        return SimpleNamespace(input_ids=[ord(char) for char in text], offset_mapping=[(i, i + 1) for i in range(len(text))])
+
+
+class ToyEncoder:
+    """Vectors that follow from the token ids alone."""
+
+    fingerprint = ENCODER
+    segment_length = 64
+    summary_length, hidden_size = SUMMARY, HIDDEN
+
+    def encode(self, documents: list[np.ndarray]) -> list[torch.Tensor]:
+        return [self._vectors(ids) for ids in documents]
+
+    def _vectors(self, ids: np.ndarray) -> torch.Tensor:
+        n_segments = -(-len(ids) // self.segment_length)
+        seed = int(digest(ids.tolist(), 8), 16)
+        return torch.from_numpy(np.random.default_rng(seed).standard_normal((n_segments * SUMMARY, HIDDEN)).astype(np.float32))
+
+
+class ToyEmbedder:
+    """Unit vectors that follow from the text alone."""
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        vectors = np.stack([np.random.default_rng(int(digest(text, 8), 16)).standard_normal(DIMENSION) for text in texts])
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def ingest(corpus: Path, store_uri: str, run_id: str, point: str = "", **layout: Any) -> dict[str, Any]:
+    """One whole ingest. Which documents were encoded, by any run, is noted in `<store>.encoded`."""
+    from lloco_core.distributed import ingest as driver
+    from lloco_core.distributed.models import ModelFacts
+    from lloco_core.store.commit import recover_plans
+    from lloco_core.store.lease import CommitLease
+    from lloco_core.store.tables import Store
+
+    driver.compress_shards = _loop
+    arm(point)
+    store = Store(store_uri)
+    store.create_tables(SUMMARY, HIDDEN, DIMENSION)
+    models = ModelFacts(ENCODER, ToyEncoder.segment_length, SUMMARY, HIDDEN, DIMENSION)
+    layout = {"commit_every": 100} if point == "before the first commit" else layout
+    with CommitLease(store.objects, run_id, 600) as lease:
+        config = configuration(corpus, store_uri, **layout)
+        return finish(driver.Ingest(run_id, config, store, lease, models, recover_plans(store, lease)))
+
+
+def _loop(shards: Any, job: Any, _: Any) -> Iterator[Any]:
+    from lloco_core.store.tables import Store
+    from lloco_core.store.write import write_shard
+
+    for shard in shards:
+        tokenized = pipeline.read_shard(shard, job.corpus, ToyTokenizer(), job.encoder_fingerprint)
+        compressed = pipeline.compress_shard(tokenized, ToyEncoder(), ToyEmbedder(), job.retrieval.passage_chars, None)
+        with open(f"{job.store_uri}.encoded", "a") as log:
+            log.writelines(f"{document.document.title}\n" for document in compressed.documents)
+        yield write_shard(Store(job.store_uri), compressed, job.run_id, job.encoder_fingerprint, job.summary_length)
+
+
+BATCH = 1
+"""How many batches are committed before the one that is interrupted."""
+
+POINTS = (
+    "before a record",
+    "before the first commit",
+    "before segments",
+    "before passages",
+    "before documents",
+    "before retiring",
+    "before quarantine",
+    "before ledger",
+    "after ledger",
+    "before the plan is closed",
+    "before indexing",
+    "before publishing",
+    "between two tags",
+    "between tags and night",
+)
+
+
+def arm(point: str) -> None:
+    """Let this process kill itself at a point."""
+    from lance.dataset import Tags
+
+    from lloco_core.store import commit, index, nights, write
+
+    committer = commit.Committer
+    what, _, place = point.partition(" ")
+    if point == "before a record":
+        kill_before(write, "save_record", BATCH)
+    elif point == "before the first commit":
+        kill_before(committer, "commit", 0)
+    elif place in ("segments", "passages", "documents", "ledger"):
+        kill_at_append(place, what == "after")
+    elif point == "before retiring":
+        kill_before(commit, "retire_replaced", BATCH)
+    elif point == "before quarantine":
+        kill_before(commit, "record_rejections", BATCH)
+    elif point == "before the plan is closed":
+        kill_before(committer, "close", 0)
+    elif point == "before indexing":
+        kill_before(index, "build_indices", 0)
+    elif point == "before publishing":
+        kill_before(nights, "publish_night", 0)
+    elif point == "between two tags":
+        kill_before(Tags, "create", 1)
+    elif point == "between tags and night":
+        kill_before(nights.lance, "write_dataset", 0)
+    elif point == "in recovery":
+        kill_before(commit, "retire_replaced", 0)
+    else:
+        assert not point, point
+
+
+def kill_before(owner: Any, name: str, calls: int) -> None:
+    original, seen = getattr(owner, name), []
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if len(seen) == calls:
+            die()
+        seen.append(name)
+        return original(*args, **kwargs)
+
+    setattr(owner, name, wrapped)
+
+
+def kill_at_append(table: str, afterwards: bool) -> None:
+    from lloco_core.store.commit import Committer
+
+    original, seen = Committer._append, []
+
+    def wrapped(self: Any, name: str, *args: Any) -> None:
+        seen.extend([name] if name == table else [])
+        now = name == table and len(seen) == BATCH + 1
+        if now and not afterwards:
+            die()
+        original(self, name, *args)
+        if now:
+            die()
+
+    Committer._append = wrapped
+
+
+def main() -> None:
+    corpus, run_id, *drills = sys.argv[1:]
+    for drill in drills:
+        point, _, store_uri = drill.partition("=")
+        child = os.fork()
+        if child == 0:
+            ingest(Path(corpus), store_uri, run_id, point)
+            os._exit(0)
+        print(point, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), sep="=", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Whole nights on Ray with the reference encoder: the driver or an encoder worker is killed (kill -9) on the way.
+
+The undisturbed tables are made without Ray, by the same functions in a for-loop: both ways must agree.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from lloco_core.store.read import open_night
+from lloco_core.store.records import load_records, open_plans
+from lloco_core.store.tables import Store
+from tests.crash.drill import ledger, picture, write_corpus
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder, words=3000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(corpus, tmp_path_factory):
+    store_uri = str(tmp_path_factory.mktemp("expected"))
+    reference_loop(corpus, store_uri)
+    return picture(store_uri)
+
+
+def reference_loop(corpus, store_uri):
+    import torch
+
+    from lloco_core.compressor import load_encoder
+    from lloco_core.pipeline import compress_shard, read_shard
+    from lloco_core.planning import plan_corpus
+    from lloco_core.retrieval.embedder import Embedder
+    from lloco_core.store.commit import Committer, begin_plan
+    from lloco_core.store.lease import CommitLease
+    from lloco_core.store.write import write_shard
+    from tests.crash.drill import configuration
+
+    torch.set_num_threads(2)
+    encoder, embedder = load_encoder("reference"), Embedder("minilm")
+    config, store = configuration(corpus, store_uri), Store(store_uri)
+    store.create_tables(encoder.summary_length, encoder.hidden_size, embedder.dimension)
+    plan = plan_corpus(config.corpus, config.store, store, encoder.fingerprint)
+    with CommitLease(store.objects, "night-1", 600) as lease:
+        committer = Committer(store, lease, begin_plan(store, plan.plan_id, "night-1", len(plan.shards)))
+        for shard in plan.shards:
+            tokenized = read_shard(shard, config.corpus, encoder.tokenizer, encoder.fingerprint)
+            compressed = compress_shard(tokenized, encoder, embedder, config.retrieval.passage_chars, None)
+            committer.commit([write_shard(store, compressed, "night-1", encoder.fingerprint, encoder.summary_length)])
+
+
+@pytest.fixture
+def ray_folder():
+    """Ray's session folder; it is in the command line of every process of the session, by which they are found again."""
+    with tempfile.TemporaryDirectory(prefix="ray-drill-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield folder
+        for process in processes_of(folder):
+            process.kill()
+
+
+def processes_of(folder):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            found += [process] if any(folder in argument for argument in process.cmdline()) else []
+        except psutil.Error:
+            continue
+    return found
+
+
+def night(corpus, store_uri, run_id, folder, victim=""):
+    """Run a night in a process of its own; returns its exit status and report."""
+    report = Path(folder, f"{run_id}.json")
+    environment = os.environ | {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment.pop("RAY_ADDRESS", None)
+    arguments = [sys.executable, "-m", "tests.crash.on_ray", str(corpus), store_uri, run_id, str(report), *filter(None, [victim])]
+    done = subprocess.run(arguments, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=150)
+    assert done.returncode == (-9 if victim == "driver" else 0), done.stderr[-3000:]
+    return json.loads(report.read_text()) if report.exists() else {}
+
+
+def assert_same(found, expected):
+    """Row for row; vectors within the rounding that other batches and thread counts make."""
+    for table, rows in expected.items():
+        assert len(found[table]) == len(rows), table
+        for row, wanted in zip(found[table], rows, strict=True):
+            for column, value in wanted.items():
+                if column in ("summary", "vector"):
+                    np.testing.assert_allclose(np.float32(row[column]), np.float32(value), atol=1e-3, rtol=2e-3, err_msg=table)
+                else:
+                    assert row[column] == value, (table, column)
+
+
+def assert_each_shard_once(store_uri):
+    shards = Counter(row["shard_id"] for row in ledger(store_uri) if row["entry"] == "shard")
+    assert set(shards.values()) == {1}
+    assert sum(row["n_documents"] for row in ledger(store_uri) if row["entry"] == "shard") == 10
+    assert open_plans(Store(store_uri).objects) == []
+
+
+def test_the_driver_is_killed_between_two_tables(corpus, expected, tmp_path, ray_folder):
+    store_uri = str(tmp_path / "store")
+    night(corpus, store_uri, "night-1", ray_folder, "driver")
+    store = Store(store_uri)
+    assert store.dataset("segments").count_rows() > store.dataset("documents").count_rows() == 2  # one batch, then half of one
+
+    deadline = time.monotonic() + 30
+    while processes_of(ray_folder) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert processes_of(ray_folder) == []  # Ray's processes end with their driver
+
+    [plan] = open_plans(store.objects)
+    recorded = load_records(store.objects, plan.plan_id)
+    done = {uri for record in recorded for uri in record.source_uris}
+    result = night(corpus, store_uri, "night-2", ray_folder)
+    assert result["recovered"] == len(recorded) - 1  # one was in the ledger
+    assert len(result["planned"]) == 12 - len(done)  # recorded shards are not encoded again
+    assert_each_shard_once(store_uri)
+    assert_same(picture(store_uri), expected)
+    assert open_night(store_uri).groups() == {"north": 5, "south": 5}
+
+
+def test_an_encoder_worker_is_killed_while_the_run_goes_on(corpus, expected, tmp_path, ray_folder):
+    store_uri = str(tmp_path / "store")
+    result = night(corpus, store_uri, "night-1", ray_folder, "worker")
+    assert len(result["killed"]) == 1
+    assert result["written"] < result["shards"] == 4  # there was something left to encode
+    assert_each_shard_once(store_uri)
+    assert_same(picture(store_uri), expected)
+    assert open_night(store_uri).name == "night-1"

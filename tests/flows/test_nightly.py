@@ -1,0 +1,92 @@
+"""A whole night on S3 and again, through Prefect, Ray, DeepSpeed, Lance, and the reference model."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from lloco_core.answer.ask import Asker
+from lloco_core.config import NightlyConfig
+from lloco_core.settings import settings
+from lloco_core.store.read import open_night
+from lloco_core.store.tables import Store
+from tests.flows.conftest import small_night
+
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch):
+    """A bucket on an S3 server of this process, reached as any endpoint would be."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "nightly-test-key",
+        "AWS_SECRET_ACCESS_KEY": "nightly-test-secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    boto3.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"]).create_bucket(Bucket="company")
+    yield "company"
+    server.stop()
+    settings.cache_clear()
+
+
+def _objects(bucket: str) -> dict[str, bytes]:
+    client = boto3.client("s3", endpoint_url=settings().aws_endpoint_url)
+    keys = [item["Key"] for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket) for item in page.get("Contents", ())]
+    return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+
+@pytest.mark.timeout(600)
+def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, bucket, capsys):
+    from flows.nightly import nightly
+
+    client = boto3.client("s3", endpoint_url=settings().aws_endpoint_url)
+    for path in sorted(corpus.rglob("*.txt")):
+        client.put_object(Bucket=bucket, Key=f"texts/{path.relative_to(corpus).as_posix()}", Body=path.read_bytes())
+    config = NightlyConfig.model_validate(small_night(f"s3://{bucket}/texts", f"s3://{bucket}/store"))
+
+    first = nightly(config)
+
+    night = open_night(config.store.uri)
+    assert night.groups() == {"statements": 6, "types": 5}
+    assert (first.totals.n_documents, first.n_quarantined) == (11, 0)
+    assert first.n_vectors == 50 * first.totals.n_segments == 50 * sum(document.n_segments for document in night.documents())
+    assert sorted(outcome.verdict for outcome in first.adapters) == ["registered", "registered"]
+    stored = _objects(bucket)
+    for outcome in first.adapters:
+        manifest = json.loads(stored[f"store/adapters/{outcome.adapter_id}/manifest.json"])
+        assert manifest["group"] == outcome.group
+        assert set(manifest["documents"]) == {document.doc_id for document in night.documents(outcome.group)}
+    assert len(first.examples) == 2
+    leaks = [key for key, data in stored.items() if b"nightly-test-secret" in data]
+    assert leaks == []
+
+    answer = Asker(config.store.uri).ask("Complete: It is useful as a placeholder")
+    assert answer.group == "statements"
+    assert answer.adapter_id in {outcome.adapter_id for outcome in first.adapters}
+    assert answer.sources[0].uri == f"s3://{bucket}/texts/statements/pass.txt"
+    assert "placeholder" in answer.sources[0].quote
+
+    again = nightly(config)
+
+    assert again.plan.shards == ()
+    assert (again.plan.n_objects, again.plan.n_unchanged) == (11, 11)
+    assert again.totals.n_tokens == 0
+    assert again.night == first.night
+    assert [outcome.verdict for outcome in again.adapters] == ["unchanged", "unchanged"]
+    shard_rows = Store(config.store.uri).dataset("ledger").count_rows(filter="entry = 'shard'")
+    assert shard_rows == len(first.plan.shards)
+    printed = capsys.readouterr()
+    assert "nothing to encode: all 11 objects are stored with this encoder" in printed.err + printed.out
+    assert "nightly-test-secret" not in printed.err + printed.out
