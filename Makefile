@@ -69,3 +69,7 @@ status: setup ## Show the store of `make run`
 .PHONY: clean
 clean: ## Remove the store, corpus, and Prefect database of `make run`
 	rm -rf $(RUN_DIR)
+
+.PHONY: benchmark-night
+benchmark-night: setup ## Measure the default night and update the README's table
+	$(BIN)/python benchmarks/night.py

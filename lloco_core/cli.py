@@ -61,7 +61,11 @@ def status(store: StoreOption) -> None:
 
 
 @app.command()
-def inspect(document: Annotated[str, typer.Argument(help="Document id, URI, title, or the end of a URI.")], store: StoreOption, night: NightOption = None) -> None:
+def inspect(
+    document: Annotated[str, typer.Argument(help="Document id, URI, title, or the end of a URI.")],
+    store: StoreOption,
+    night: NightOption = None,
+) -> None:
     """Show one document: identity, segments, passages."""
     from lloco_core.store.read import open_night
     from lloco_core.store.status import document_details
@@ -82,7 +86,9 @@ def doctor(
 
     checks = run_checks(store, model)
     for check in checks:
-        console.print(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}", style=None if check.ok else "bold red", markup=False)
+        console.print(
+            f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}", style=None if check.ok else "bold red", markup=False
+        )
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 

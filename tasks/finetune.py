@@ -24,7 +24,12 @@ def plan_adapters(night: Night, config: NightlyConfig) -> list[GroupWork]:
     create_table_artifact(
         key="adapter-plan",
         table=[
-            {"group": work.group, "adapter": work.adapter_id, "documents": len(work.documents), "trained": "yes" if work.is_trained else "no"}
+            {
+                "group": work.group,
+                "adapter": work.adapter_id,
+                "documents": len(work.documents),
+                "trained": "yes" if work.is_trained else "no",
+            }
             for work in works
         ],
         description=f"Adapters of {night.name}",

@@ -52,7 +52,9 @@ def read_closing_questions(uri: str, night: Night, limit: int) -> list[ClosingQu
     questions = []
     for number, row in jsonl_rows(open_objects(folder or ".").get(name)):
         if isinstance(row, Rejected) or not row.get("question"):
-            raise ConfigurationError(f"closing.file {uri}, line {number + 1}: expected a JSON object with `question`, may be `document`, `answer`")
+            raise ConfigurationError(
+                f"closing.file {uri}, line {number + 1}: expected a JSON object with `question`, may be `document`, `answer`"
+            )
         found = find_documents(night, row["document"]) if row.get("document") else []
         if found or not row.get("document"):
             questions.append(ClosingQuestion(row["question"], found[0].doc_id if found else None, row.get("answer")))

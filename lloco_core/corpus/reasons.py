@@ -54,7 +54,7 @@ class Reason(StrEnum):
     """A parser library failed in a way this package does not know; the message has its exception."""
 
 
-class Rejected(Exception):  # noqa: N818 - an outcome, not an error
+class Rejected(Exception):
     """Raised while parsing to reject the document, or the row, at hand."""
 
     def __init__(self, reason: Reason, message: str) -> None:

@@ -5,7 +5,7 @@ would get alone. The batch holds token ids and vectors apart; `soft_prompt` puts
 Legend: B rows, T positions, N vectors of all rows, D hidden size.
 """
 
-# ruff: noqa: N815 (shape suffixes)
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ special tokens; a text that spells a special token stays text. The holdout depen
 every worker and every resumed run finds the same one. Called by the training workers; knows neither torch nor the store.
 """
 
-# ruff: noqa: N815 (shape suffixes)
+
 from __future__ import annotations
 
 import io

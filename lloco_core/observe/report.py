@@ -68,7 +68,9 @@ class RunReport:
     @property
     def n_documents(self) -> int:
         """Documents of the corpus: stored or in quarantine."""
-        stored = (self.plan.n_stored_documents if self.plan else 0) + (self.totals.n_documents + self.totals.n_unchanged if self.totals else 0)
+        stored = (self.plan.n_stored_documents if self.plan else 0) + (
+            self.totals.n_documents + self.totals.n_unchanged if self.totals else 0
+        )
         return stored + self.n_quarantined
 
     @property
@@ -126,7 +128,13 @@ class RunReport:
         lines += ["", "## Seconds per stage", "", "| stage | seconds |", "|---|---:|"]
         lines += [f"| {name} | {seconds:.1f} |" for name, seconds in self.stages.seconds.items()]
         if self.adapters:
-            lines += ["", "## Adapters", "", "| group | adapter | verdict | examples | held-out loss | seconds |", "|---|---|---|---:|---|---:|"]
+            lines += [
+                "",
+                "## Adapters",
+                "",
+                "| group | adapter | verdict | examples | held-out loss | seconds |",
+                "|---|---|---|---:|---|---:|",
+            ]
             lines += [_adapter_row(outcome) for outcome in self.adapters]
         return "\n".join(lines) + "\n"
 

@@ -47,7 +47,7 @@ CHANGED = {"doc-1", "doc-4", "doc-8", "bad", "new-1", "new-2"}
 
 
 def _text(seed: int, words: int) -> str:
-    vocabulary = "river stone lantern harbour winter copper meadow signal thread orchard".split()
+    vocabulary = ["river", "stone", "lantern", "harbour", "winter", "copper", "meadow", "signal", "thread", "orchard"]
     picks = np.random.default_rng(seed).integers(0, len(vocabulary), words)
     return f"Report {seed}. " + " ".join(vocabulary[pick] for pick in picks) + "."
 
@@ -86,7 +86,7 @@ def configuration(corpus: Path, store_uri: str, **layout: Any) -> Any:
         corpus={"uri": str(corpus), "group_by": "folder", "quarantine_rate": 1.0},
         store={"uri": store_uri, "shard_objects": SHARD_OBJECTS, "commit_every": 1} | layout,
         encoder={"device": "cpu"},
-        retrieval={"passage_chars": 60},
+        retrieval={"passage_chars": 200},
         cluster={"object_store_mb": 100},
     )
 

@@ -179,7 +179,7 @@ def main() -> None:
         if child == 0:
             ingest(Path(corpus), store_uri, run_id, point)
             os._exit(0)
-        print(point, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), sep="=", flush=True)
+        sys.stdout.write(f"{point}={os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,19 @@
 """Rejected documents: first seen, attempts, and what happens when they can be read again."""
 
+import pytest
+
 from lloco_core.store.commit import Committer, begin_plan
 from lloco_core.store.quarantine import record_rejections
 from lloco_core.types import Rejection
 from tests.unit.store.fixtures import document, ingest, lease, rows, shard, write
 
 BAD = "file:///corpus/bad.txt"
+
+
+@pytest.fixture
+def store_uri(tmp_path):
+    """A folder only: nothing here depends on where the tables lie."""
+    return str(tmp_path / "store")
 
 
 def rejection(uri: str = BAD, etag: str = "e1", code: str = "empty") -> Rejection:

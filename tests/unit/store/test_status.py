@@ -15,6 +15,12 @@ from tests.unit.store.fixtures import document, ingest, shard
 LONG = "one two three four five six seven eight nine"
 
 
+@pytest.fixture
+def store_uri(tmp_path):
+    """A folder only: nothing here depends on where the tables lie."""
+    return str(tmp_path / "store")
+
+
 def test_status_counts_nights_groups_and_quarantine(store):
     bad = Rejection("file:///corpus/bad.txt", "e1", "parse", "empty", "nothing in it")
     ingest(store, shard("p1", 0, [document("a/1.txt", LONG), document("b/2.txt", "two", group="b")], rejections=[bad]))

@@ -1,0 +1,121 @@
+"""Run the default night of `make run` in a fresh store and write what it took.
+
+`make benchmark-night` writes `benchmarks/results/night-<cores>-cores.json` and the table between the markers in README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("torch", "transformers", "peft", "deepspeed", "ray", "prefect", "pylance", "lancedb")
+START, END = "<!-- night:start -->", "<!-- night:end -->"
+
+
+def main() -> None:
+    """Measure, write the result file, and update the README."""
+    if sys.argv[1:] != ["--readme"]:
+        result = measure()
+        path = ROOT / "benchmarks" / "results" / f"night-{result['hardware']['cores']}-cores.json"
+        path.write_text(json.dumps(result, indent=2) + "\n")
+    update_readme()
+
+
+def measure() -> dict:
+    """Run one night and the same night again."""
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, store = f"{folder}/corpus", f"{folder}/store"
+        subprocess.run([sys.executable, "-m", "lloco_core.corpus.demo", corpus], cwd=ROOT, check=True)
+        environment = os.environ | {"PREFECT_HOME": f"{folder}/prefect", "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "flows.nightly", "--config", "examples/laptop.yaml", "--corpus.uri", corpus, "--store.uri", store]
+        nights = []
+        for _ in range(2):
+            subprocess.run(command, cwd=ROOT, env=environment, check=True)
+            nights.append(_newest_summary(Path(store)))
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    return {
+        "command": "make benchmark-night",
+        "commit": commit,
+        "hardware": {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0)), "memory_gb": _memory_gb()},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "first_night": _figures(nights[0]),
+        "same_night_again": _figures(nights[1]),
+    }
+
+
+def _newest_summary(store: Path) -> dict:
+    return json.loads(max((store / "_runs").glob("*/summary.json"), key=lambda path: path.parent.name).read_text())
+
+
+def _figures(summary: dict) -> dict:
+    return {
+        "documents": summary["n_documents"],
+        "tokens": summary["n_tokens"],
+        "vectors": summary["n_vectors"],
+        "groups": len(summary["groups"]),
+        "adapters_trained": sum(outcome["verdict"] == "registered" for outcome in summary["adapters"]),
+        "seconds": summary["seconds"],
+        "seconds_total": round(sum(summary["seconds"].values()), 1),
+        "encoder_tokens_per_second": summary["facts"]["encoder rate"],
+    }
+
+
+def _cpu() -> str:
+    models = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def _memory_gb() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+def table(result: dict) -> str:
+    """The README's table of a result file."""
+    first, again = result["first_night"], result["same_night_again"]
+    stages = sorted(set(first["seconds"]) | set(again["seconds"]), key=list(first["seconds"]).index)
+    hardware = result["hardware"]
+    lines = [
+        f"{hardware['cores']} cores ({hardware['cpu']}), {hardware['memory_gb']} GB, no GPU; seconds of the flow's stages, from "
+        f"`benchmarks/results/night-{hardware['cores']}-cores.json`:",
+        "",
+        "| | first night | the same night again |",
+        "|---|---:|---:|",
+        *(
+            f"| {name} | {first[key]:,} | {again[key]:,} |"
+            for name, key in (
+                ("documents encoded", "documents"),
+                ("tokens encoded", "tokens"),
+                ("summary vectors", "vectors"),
+                ("adapters trained", "adapters_trained"),
+            )
+        ),
+        *(f"| {stage}, s | {first['seconds'].get(stage, 0):.1f} | {again['seconds'].get(stage, 0):.1f} |" for stage in stages),
+        f"| all stages, s | {first['seconds_total']:.1f} | {again['seconds_total']:.1f} |",
+    ]
+    return "\n".join(lines)
+
+
+def update_readme() -> None:
+    """Put the newest table between the markers."""
+    path = ROOT / "README.md"
+    text = path.read_text()
+    head, rest = text.split(START)
+    _, tail = rest.split(END)
+    path.write_text(f"{head}{START}\n{readme_block()}\n{END}{tail}")
+
+
+def readme_block() -> str:
+    """The tables of all result files of this benchmark."""
+    files = sorted((ROOT / "benchmarks" / "results").glob("night-*-cores.json"))
+    return "\n\n".join(table(json.loads(path.read_text())) for path in files)
+
+
+if __name__ == "__main__":
+    main()
