@@ -151,3 +151,12 @@ class CompressedShard:
     rejections: list[Rejection]
     encode_seconds: float
     """Seconds the encoder (the GPU, where there is one) was busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question about one document, with the answer to learn."""
+
+    doc_id: str
+    question: str
+    answer: str

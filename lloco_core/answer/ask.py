@@ -19,7 +19,7 @@ from lloco_core.store.read import Night, open_night
 from lloco_core.store.runs import load_config
 
 if TYPE_CHECKING:
-    from lloco_core.config import NightlyConfig
+    from lloco_core.config import EncoderConfig, NightlyConfig
 
 ADAPTER_CACHE = Path.home() / ".cache" / "lloco" / "adapters"
 
@@ -55,8 +55,7 @@ class Asker:
     def __init__(self, store_uri: str, night: str | None = None) -> None:
         self.night: Night = open_night(store_uri, night)
         self.config: NightlyConfig = load_config(self.night.store.objects, self.night.name)
-        encoder = self.config.encoder
-        self.encoder = load_encoder(encoder.model, segment_length=encoder.segment_length)
+        self.encoder = load_encoder(self.config.encoder.model, *_device_and_dtype(self.config.encoder))
         self.embedder = Embedder(self.config.retrieval.model)
         self.answerer = LocalAnswerer(self.encoder, self.config.answer)
 
@@ -99,6 +98,13 @@ class Asker:
         pages = [number for number, start in enumerate(document.page_starts, 1) if start <= hit.char_start]
         page = pages[-1] if pages else None
         return Source(hit.doc_id, document.uri, document.title, page, hit.char_start, hit.char_end, hit.text)
+
+
+def _device_and_dtype(encoder: EncoderConfig) -> tuple[str, str]:
+    """As the vectors were made, where this machine can; float32 on its CPU else."""
+    import torch
+
+    return ("cuda", encoder.dtype) if encoder.device == "cuda" and torch.cuda.is_available() else ("cpu", "float32")
 
 
 def _best_documents(hits: list[Hit], limit: int) -> list[str]:

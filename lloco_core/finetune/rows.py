@@ -18,23 +18,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lloco_core.compressor.tokenizing import tokenize
 from lloco_core.errors import ConfigurationError, EncodingError, StorageError
 from lloco_core.fingerprint import digest
 from lloco_core.objects import open_objects
+from lloco_core.types import Example
 
 if TYPE_CHECKING:
     from lloco_core.config import AnswerConfig
 
 EXAMPLE_SCHEMA = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("doc_id", "question", "answer")])
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One question about one document, with the answer to learn."""
-
-    doc_id: str
-    question: str
-    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +83,8 @@ def split_holdout(examples: Sequence[Example], share: float, seed: int) -> tuple
 
 
 def text_ids(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of plain text: no special tokens added, and none recognised in the text.
-
-    `split_special_tokens` travels with the call because every call resets the backend's own
-    `encode_special_tokens` switch [ran on transformers 5.23].
-    """
-    return tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
+    """Token ids of plain text: no special tokens added, and none recognised in the text."""
+    return tokenize(tokenizer, text)[0].tolist()
 
 
 def prompt_ids(tokenizer: Any, question: str, answer: AnswerConfig) -> list[int]:

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lloco_core.finetune.rows import Example
 from lloco_core.fingerprint import digest
+from lloco_core.types import Example
 
 CONTINUATION = "Complete: {cue}"
 """Unquoted and at the end: of the wordings tried, the reference checkpoint continues from this one best."""

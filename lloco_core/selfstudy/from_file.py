@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lloco_core.errors import StorageError
-from lloco_core.finetune.rows import Example
 from lloco_core.objects import open_objects
+from lloco_core.types import Example
 
 NOT_JSON = object()
 """Stands for a line that could not be parsed."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lloco_core.config import NightlyConfig, TeacherConfig
-    from lloco_core.finetune.rows import Example
     from lloco_core.store.read import DocumentRow, Night
+    from lloco_core.types import Example
 
 
 @dataclass(slots=True)

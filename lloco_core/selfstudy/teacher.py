@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import ConfigurationError, LlocoError
-from lloco_core.finetune.rows import Example
 from lloco_core.settings import settings
+from lloco_core.types import Example
 
 if TYPE_CHECKING:
     from openai import OpenAI
