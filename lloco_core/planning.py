@@ -61,10 +61,11 @@ def plan_corpus(corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder
             n_quarantined += rejected
         else:
             todo.append(source)
+    by_doc_id = {row["doc_id"]: row for rows in stored.values() for row in rows}
     base = [store.dataset(name).version for name in ("documents", "ledger")]
     plan_id = digest([[(source.uri, source.etag) for source in todo], encoder_fingerprint, base])
     shards = tuple(
-        Shard(plan_id, f"{plan_id}-{number:06d}", tuple(objects), _known(objects, stored))
+        Shard(plan_id, f"{plan_id}-{number:06d}", tuple(objects), _known(objects, stored, by_doc_id))
         for number, objects in enumerate(_pack(todo, layout))
     )
     return Plan(plan_id, shards, n_objects, n_unchanged, n_stored_documents, n_quarantined)
@@ -92,11 +93,15 @@ def _pack(sources: list[SourceObject], layout: StoreConfig) -> list[list[SourceO
     return shards
 
 
-def _known(sources: list[SourceObject], stored: dict[str, list[dict[str, Any]]]) -> dict[str, KnownDocument]:
+def _known(
+    sources: list[SourceObject], stored: dict[str, list[dict[str, Any]]], by_doc_id: dict[str, dict[str, Any]]
+) -> dict[str, KnownDocument]:
+    """Stored documents that these objects replace: their own, and those whose id a manifest now gives to another object."""
+    given = (by_doc_id.get(source.metadata.get("doc_id", "")) for source in sources)
+    rows = [*(row for source in sources for row in stored.get(source.uri, ())), *(row for row in given if row)]
     return {
         row["doc_id"]: KnownDocument(row["content_hash"], row["group_id"], row["encoder_fingerprint"], row["n_tokens"], row["n_segments"])
-        for source in sources
-        for row in stored.get(source.uri, ())
+        for row in rows
     }
 
 

@@ -75,7 +75,6 @@ def index(ingest: Ingest) -> None:
 @task(name="publish", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=10)
 def publish(ingest: Ingest) -> str:
     """Publish the tables' current versions as a night; returns its name."""
-    from lloco_core.store.nights import publish_night
+    from lloco_core.distributed.ingest import publish as run
 
-    ingest.lease.check()
-    return publish_night(ingest.store, ingest.run_id)
+    return run(ingest)

@@ -17,11 +17,13 @@ from lloco_core.distributed.compression import CompressionJob, compress_shards
 from lloco_core.distributed.grouping import load_or_fit_centroids
 from lloco_core.distributed.models import ModelFacts, inspect_models
 from lloco_core.distributed.session import resolve_encoder
+from lloco_core.errors import CommitError
 from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
 from lloco_core.store.lease import CommitLease
+from lloco_core.store.nights import latest_night, publish_night
 from lloco_core.store.records import ShardRecord, load_records
-from lloco_core.store.runs import save_config
+from lloco_core.store.runs import load_config, save_config
 from lloco_core.store.tables import Store
 
 if TYPE_CHECKING:
@@ -98,9 +100,20 @@ def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
     models = inspect_models(config.encoder, config.retrieval)
     store = Store(config.store.uri)
     store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension)
+    _refuse_other_embedder(store, config.retrieval.model)
     with CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
         save_config(store.objects, run_id, config)
         yield Ingest(run_id, config, store, lease, models, recover_plans(store, lease))
+
+
+def _refuse_other_embedder(store: Store, model: str) -> None:
+    newest = latest_night(store)
+    earlier = load_config(store.objects, newest["run_id"]).retrieval.model if newest else model
+    if earlier != model:
+        raise CommitError(
+            f"the passages of {store.root} were embedded with {earlier!r}, this run has retrieval.model {model!r}; "
+            "embeddings of two models cannot be searched together, use a store of its own"
+        )
 
 
 def plan_ingest(ingest: Ingest) -> Plan:
@@ -129,6 +142,14 @@ def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progres
         on_commit(Progress(totals.n_shards, len(plan.shards), totals.n_documents, totals.n_tokens, time.monotonic() - started))
     committer.close()
     return totals
+
+
+def publish(ingest: Ingest) -> str:
+    """Publish the tables' current versions as a night and keep the configuration that readers of it need; returns its name."""
+    ingest.lease.check()
+    night = publish_night(ingest.store, ingest.run_id)
+    save_config(ingest.store.objects, night, ingest.config)
+    return night
 
 
 def _job(ingest: Ingest, plan: Plan) -> CompressionJob:

@@ -5,7 +5,6 @@ would get alone. The batch holds token ids and vectors apart; `soft_prompt` puts
 Legend: B rows, T positions, N vectors of all rows, D hidden size.
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -5,7 +5,6 @@ special tokens; a text that spells a special token stays text. The holdout depen
 every worker and every resumed run finds the same one. Called by the training workers; knows neither torch nor the store.
 """
 
-
 from __future__ import annotations
 
 import io

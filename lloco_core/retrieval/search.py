@@ -32,7 +32,9 @@ class Hit:
 
 
 def search_passages(night: Night, question: str, vector: np.ndarray, top_k: int, group: str | None = None) -> list[Hit]:
-    """Return the best passages for a question, best first; of one group if given."""
+    """Return the best passages for a question, best first; of one group if given. None where the night has no passages."""
+    if night.table("passages").count_rows() == 0:
+        return []
     options = night.store.storage_options
     table = lancedb.connect(night.store.root, storage_options=options).open_table("passages")
     table.checkout(night.versions["passages"])
