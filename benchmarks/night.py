@@ -1,6 +1,6 @@
-"""Run the default night of `make run` in a fresh store and write what it took.
+"""Run the default night of `make run` in a fresh folder and write what it took and what it printed.
 
-`make benchmark-night` writes `benchmarks/results/night-<cores>-cores.json` and the table between the markers in README.md.
+`make benchmark-night` writes `benchmarks/results/night-<cores>-cores.json` and `.txt`, and puts both into README.md between its markers.
 """
 
 from __future__ import annotations
@@ -17,30 +17,36 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transformers", "peft", "deepspeed", "ray", "prefect", "pylance", "lancedb")
 START, END = "<!-- night:start -->", "<!-- night:end -->"
+OUTPUT_START, OUTPUT_END = "<!-- output:start -->", "<!-- output:end -->"
 
 
 def main() -> None:
-    """Measure, write the result file, and update the README."""
+    """Measure, write the result files, and update the README; `--readme` only does the last."""
     if sys.argv[1:] != ["--readme"]:
-        result = measure()
+        result, printed = measure()
         path = ROOT / "benchmarks" / "results" / f"night-{result['hardware']['cores']}-cores.json"
         path.write_text(json.dumps(result, indent=2) + "\n")
+        path.with_suffix(".txt").write_text(printed)
     update_readme()
 
 
-def measure() -> dict:
-    """Run one night and the same night again."""
+def measure() -> tuple[dict, str]:
+    """Run one night and the same night again; returns the figures and what the first one printed."""
     with tempfile.TemporaryDirectory() as folder:
-        corpus, store = f"{folder}/corpus", f"{folder}/store"
-        subprocess.run([sys.executable, "-m", "lloco_core.corpus.demo", corpus], cwd=ROOT, check=True)
-        environment = os.environ | {"PREFECT_HOME": f"{folder}/prefect", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "flows.nightly", "--config", "examples/laptop.yaml", "--corpus.uri", corpus, "--store.uri", store]
-        nights = []
+        (Path(folder) / "examples").symlink_to(ROOT / "examples")
+        environment = os.environ | {"PREFECT_HOME": f"{folder}/prefect", "PYTHONPATH": str(ROOT), "COLUMNS": "110"}
+        python = [sys.executable, "-m"]
+        options = ["--config", "examples/laptop.yaml", "--corpus.uri", ".lloco/corpus", "--store.uri", ".lloco/store"]
+        subprocess.run([*python, "lloco_core.corpus.demo", ".lloco/corpus"], cwd=folder, env=environment, check=True)
+        nights, printed = [], []
         for _ in range(2):
-            subprocess.run(command, cwd=ROOT, env=environment, check=True)
-            nights.append(_newest_summary(Path(store)))
+            done = subprocess.run(
+                [*python, "flows.nightly", *options], cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True
+            )
+            nights.append(_newest_summary(Path(folder) / ".lloco" / "store"))
+            printed.append(done.stdout.replace(folder, "/home/you/lloco-pipeline"))
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    return {
+    result = {
         "command": "make benchmark-night",
         "commit": commit,
         "hardware": {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0)), "memory_gb": _memory_gb()},
@@ -48,6 +54,7 @@ def measure() -> dict:
         "first_night": _figures(nights[0]),
         "same_night_again": _figures(nights[1]),
     }
+    return result, "\n".join(line.rstrip() for line in printed[0].strip().splitlines()) + "\n"
 
 
 def _newest_summary(store: Path) -> dict:
@@ -103,12 +110,22 @@ def table(result: dict) -> str:
 
 
 def update_readme() -> None:
-    """Put the newest table between the markers."""
+    """Put the newest table and output between the markers."""
     path = ROOT / "README.md"
-    text = path.read_text()
-    head, rest = text.split(START)
-    _, tail = rest.split(END)
-    path.write_text(f"{head}{START}\n{readme_block()}\n{END}{tail}")
+    text = _between(path.read_text(), START, END, readme_block())
+    path.write_text(_between(text, OUTPUT_START, OUTPUT_END, output_block()))
+
+
+def _between(text: str, start: str, end: str, block: str) -> str:
+    head, rest = text.split(start)
+    _, tail = rest.split(end)
+    return f"{head}{start}\n{block}\n{end}{tail}"
+
+
+def output_block() -> str:
+    """What a night printed, from the first result file."""
+    path = min((ROOT / "benchmarks" / "results").glob("night-*-cores.txt"))
+    return f"```text\n{path.read_text().rstrip()}\n```"
 
 
 def readme_block() -> str:

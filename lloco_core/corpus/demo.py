@@ -28,7 +28,7 @@ _TOPIC_FORMATS = ("txt", "html", "docx", "pdf", "txt.gz")
 Texts = dict[str, str]
 
 
-def export_demo_corpus(folder: Path, max_chars_per_document: int = 12_000, max_total_chars: int = 180_000) -> int:
+def export_demo_corpus(folder: Path, max_chars_per_document: int = 12_000, max_total_chars: int = 150_000) -> int:
     """Write the demo corpus and return its number of documents; half of `max_total_chars` goes to each folder."""
     topics = _shortest(_topics(), max_chars_per_document, max_total_chars // 2)
     metadata = _shortest(_metadata(), max_chars_per_document, max_total_chars - max_total_chars // 2)

@@ -39,7 +39,7 @@ def test_every_exported_document_is_readable(demo):
 
 def test_limits_hold(demo, tmp_path):
     found = documents(demo[0])
-    assert 140_000 < sum(len(document.text) for document in found) <= 180_000
+    assert 120_000 < sum(len(document.text) for document in found) <= 150_000
     export_demo_corpus(tmp_path, max_chars_per_document=2_000, max_total_chars=30_000)
     small = documents(tmp_path)
     assert max(len(document.text) for document in small) <= 2_000

@@ -1,0 +1,144 @@
+"""The README's commands, run as they stand in a copy of the repository, and its generated parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from benchmarks.night import END, OUTPUT_END, OUTPUT_START, START, output_block, readme_block
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+FAIRYTALEQA = ROOT.parent / "shared" / "data" / "fairytaleqa"
+COMMAND_SECONDS = 900
+
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, flags=re.MULTILINE | re.DOTALL))
+
+
+def commands(section: str) -> list[str]:
+    """The lines a reader would type in a section."""
+    blocks = re.findall(r"```console\n(.*?)```", SECTIONS[section], flags=re.DOTALL)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_figures_and_output_are_those_of_the_result_files():
+    assert README.split(START)[1].split(END)[0].strip() == readme_block()
+    assert README.split(OUTPUT_START)[1].split(OUTPUT_END)[0].strip() == output_block()
+
+
+def test_every_make_target_of_the_documents_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    texts = [README, *(path.read_text() for path in [ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])]
+    named = {target for text in texts for target in re.findall(r"`?make ([a-z-]+)", text)}
+    assert named - {"it", "up"} <= targets
+    assert set(commands("Two commands")) == {"make run", "make test"}
+
+
+def test_links_to_files_resolve():
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tracked files that shares this virtual environment."""
+    stamp = Path(sys.prefix) / ".installed"
+    if not stamp.exists():
+        pytest.skip("this environment was not made by `make setup`; the commands would install another one")
+    folder = tmp_path_factory.mktemp("readme") / "lloco-pipeline"
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    stamp.touch()
+    return folder
+
+
+def run(command: str, folder: Path, **environment: str) -> str:
+    """Run one command of the README."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("VENV", "MAKEFLAGS", "MAKELEVEL", "PREFECT_HOME", "PREFECT_API_URL")
+    }
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=kept | environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.mark.real
+@pytest.mark.timeout(2 * COMMAND_SECONDS)
+def test_a_newcomer_s_first_commands(checkout: Path):
+    first = run("make run", checkout)
+    assert "documents encoded" in first
+    assert first.count("these words stand in the source") >= 3
+    assert first.count("registered") >= 2
+    again = run("make run", checkout)
+    assert "nothing to encode" in again
+
+    ask, status, inspect, doctor = commands("Ask, look, check")
+    answer = run(ask, checkout)
+    assert "a possibly empty series" in answer
+    assert "short-topics.jsonl" in answer
+    assert "python-reference--" in run(status, checkout)
+    assert "prefix_hash" in run(inspect, checkout)
+    assert "FAIL" not in run(doctor, checkout)
+
+
+@pytest.mark.real
+@pytest.mark.timeout(2 * COMMAND_SECONDS)
+def test_fairytales_with_human_questions(checkout: Path):
+    if not FAIRYTALEQA.is_dir():
+        pytest.skip(f"FairytaleQA is not at {FAIRYTALEQA}")
+    (checkout / "FairytaleQAData").symlink_to(FAIRYTALEQA)
+    convert, night = commands("Your documents")[1:]
+    run(convert, checkout)
+    report = run(night, checkout)
+    assert "cluster-00" in report
+    assert "cluster-01" in report
+    assert report.count("without vectors:") == 4
+    summary = json.loads(next((checkout / ".lloco/fairytaleqa/store/_runs").glob("*/summary.json")).read_text())
+    assert summary["n_documents"] == 12
+    assert len(summary["adapters"]) == 2
+
+
+@pytest.mark.real
+@pytest.mark.timeout(2 * COMMAND_SECONDS)
+def test_a_night_on_an_s3_endpoint(checkout: Path):
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        export, doctor, night = commands("On S3")
+        variables = dict(part.split("=", 1) for part in shlex.split(export)[1:]) | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+        client = boto3.client(
+            "s3",
+            endpoint_url=variables["AWS_ENDPOINT_URL"],
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket="company")
+        for number in range(6):
+            text = f"Report {number}. " + "The quarterly figures were presented to the board. " * 20
+            client.put_object(Bucket="company", Key=f"documents/board/{number}.txt", Body=text.encode())
+        assert "honours create-only writes" in run(doctor, checkout, **variables)
+        report = run(night, checkout, **variables)
+        assert "board (6)" in report
+        assert client.list_objects_v2(Bucket="company", Prefix="lloco/adapters/board--")["KeyCount"] == 3
+    finally:
+        server.stop()
