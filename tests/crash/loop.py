@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -64,13 +65,12 @@ def ingest(corpus: Path, store_uri: str, run_id: str, point: str = "", **layout:
     from lloco_core.store.lease import CommitLease
     from lloco_core.store.tables import Store
 
-    driver.compress_shards = _loop
     arm(point)
     store = Store(store_uri)
     store.create_tables(SUMMARY, HIDDEN, DIMENSION)
     models = ModelFacts(ENCODER, ToyEncoder.segment_length, SUMMARY, HIDDEN, DIMENSION)
     layout = {"commit_every": 100} if point == "before the first commit" else layout
-    with CommitLease(store.objects, run_id, 600) as lease:
+    with CommitLease(store.objects, run_id, 600) as lease, patch.object(driver, "compress_shards", _loop):
         config = configuration(corpus, store_uri, **layout)
         return finish(driver.Ingest(run_id, config, store, lease, models, recover_plans(store, lease)))
 
