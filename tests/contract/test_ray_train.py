@@ -6,7 +6,6 @@ Needs a Ray of its own and takes a minute, nearly all of it starting workers: `p
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import sys
@@ -24,6 +23,7 @@ from lloco_core.finetune.loop import finetune
 from lloco_core.finetune.lora import attach_lora, save_adapter
 from lloco_core.finetune.rows import FinetuneDataset, split_holdout, write_examples
 from lloco_core.settings import settings
+from tests.conftest import s3_environment
 
 TINY = str(Path(__file__).parents[1] / "unit" / "finetune")
 sys.path.append(TINY)
@@ -37,30 +37,17 @@ pytestmark = pytest.mark.timeout(170)
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """An S3 bucket of a moto server, named in the environment as in production."""
+def bucket(s3_endpoint: str) -> Iterator[str]:
+    """An S3 bucket, named in the environment as in production."""
     import boto3
-    from moto.server import ThreadedMotoServer
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    aws = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in aws.items():
+        for name, value in s3_environment(s3_endpoint).items():
             patch.setenv(name, value)
         settings.cache_clear()
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="store")
         yield "s3://store/some/prefix"
     settings.cache_clear()
-    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,7 @@ from botocore.exceptions import ClientError
 from lance.fragment import write_fragments
 
 from lloco_core.settings import lance_storage_options
-from tests.unit.store.fixtures import BUCKET, s3, s3_endpoint
-
-__all__ = ["s3", "s3_endpoint"]
+from tests.conftest import BUCKET
 
 
 def status(call, **arguments):

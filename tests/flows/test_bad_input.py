@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from lloco_core.config import NightlyConfig
 from lloco_core.errors import ConfigurationError, QuarantineExceeded, StorageError
-from lloco_core.settings import settings
 from lloco_core.store.read import open_night
 from lloco_core.store.tables import Store
+from tests.conftest import BUCKET, S3_SECRET
 from tests.flows.conftest import small_night
 
 EXPECTED_REASONS = {
@@ -92,24 +90,9 @@ def test_an_empty_folder_is_refused(prefect_server, tmp_path: Path):
         ingest_corpus(NightlyConfig.model_validate(small_night(str(tmp_path / "empty"), str(tmp_path / "store"))))
 
 
-def test_unreachable_buckets_are_named(prefect_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_unreachable_buckets_are_named(prefect_server, s3):
     from flows.ingest_corpus import ingest_corpus
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "wrong-secret",
-        }.items():
-            monkeypatch.setenv(name, value)
-        settings.cache_clear()
-        boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket="there")
-        with pytest.raises(StorageError, match=r"s3://absent.*NoSuchBucket.*create the bucket") as refusal:
-            ingest_corpus(NightlyConfig.model_validate(small_night("s3://absent/texts", "s3://there/store")))
-        assert "wrong-secret" not in str(refusal.value)
-    finally:
-        settings.cache_clear()
-        server.stop()
+    with pytest.raises(StorageError, match=r"s3://absent.*NoSuchBucket.*create the bucket") as refusal:
+        ingest_corpus(NightlyConfig.model_validate(small_night("s3://absent/texts", f"s3://{BUCKET}/store")))
+    assert S3_SECRET not in str(refusal.value)

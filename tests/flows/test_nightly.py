@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 import json
-import logging
+from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from lloco_core.answer.ask import Asker
 from lloco_core.config import NightlyConfig
-from lloco_core.settings import settings
 from lloco_core.store.read import open_night
 from lloco_core.store.tables import Store
+from tests.conftest import BUCKET, S3_SECRET
 from tests.flows.conftest import small_night
 
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch):
-    """A bucket on an S3 server of this process, reached as any endpoint would be."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "nightly-test-key",
-        "AWS_SECRET_ACCESS_KEY": "nightly-test-secret",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    boto3.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"]).create_bucket(Bucket="company")
-    yield "company"
-    server.stop()
-    settings.cache_clear()
-
-
-def _objects(bucket: str) -> dict[str, bytes]:
-    client = boto3.client("s3", endpoint_url=settings().aws_endpoint_url)
+def _objects(client: Any, bucket: str) -> dict[str, bytes]:
     keys = [item["Key"] for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket) for item in page.get("Contents", ())]
     return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
 @pytest.mark.timeout(600)
-def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, bucket, capsys):
+def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3, capsys):
     from flows.nightly import nightly
 
-    client = boto3.client("s3", endpoint_url=settings().aws_endpoint_url)
+    bucket = BUCKET
     for path in sorted(corpus.rglob("*.txt")):
-        client.put_object(Bucket=bucket, Key=f"texts/{path.relative_to(corpus).as_posix()}", Body=path.read_bytes())
+        s3.put_object(Bucket=bucket, Key=f"texts/{path.relative_to(corpus).as_posix()}", Body=path.read_bytes())
     config = NightlyConfig.model_validate(small_night(f"s3://{bucket}/texts", f"s3://{bucket}/store"))
 
     first = nightly(config)
@@ -63,13 +36,13 @@ def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, bucket, 
     assert (first.totals.n_documents, first.n_quarantined) == (11, 0)
     assert first.n_vectors == 50 * first.totals.n_segments == 50 * sum(document.n_segments for document in night.documents())
     assert sorted(outcome.verdict for outcome in first.adapters) == ["registered", "registered"]
-    stored = _objects(bucket)
+    stored = _objects(s3, bucket)
     for outcome in first.adapters:
         manifest = json.loads(stored[f"store/adapters/{outcome.adapter_id}/manifest.json"])
         assert manifest["group"] == outcome.group
         assert set(manifest["documents"]) == {document.doc_id for document in night.documents(outcome.group)}
     assert len(first.examples) == 2
-    leaks = [key for key, data in stored.items() if b"nightly-test-secret" in data]
+    leaks = [key for key, data in stored.items() if S3_SECRET.encode() in data]
     assert leaks == []
 
     answer = Asker(config.store.uri).ask("Complete: It is useful as a placeholder")
@@ -89,4 +62,4 @@ def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, bucket, 
     assert shard_rows == len(first.plan.shards)
     printed = capsys.readouterr()
     assert "nothing to encode: all 11 objects are stored with this encoder" in printed.err + printed.out
-    assert "nightly-test-secret" not in printed.err + printed.out
+    assert S3_SECRET not in printed.err + printed.out

@@ -11,9 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from benchmarks.night import END, OUTPUT_END, OUTPUT_START, START, output_block, readme_block
 
@@ -118,27 +116,12 @@ def test_fairytales_with_human_questions(checkout: Path):
 
 @pytest.mark.real
 @pytest.mark.timeout(2 * COMMAND_SECONDS)
-def test_a_night_on_an_s3_endpoint(checkout: Path):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        export, doctor, night = commands("On S3")
-        variables = dict(part.split("=", 1) for part in shlex.split(export)[1:]) | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}
-        client = boto3.client(
-            "s3",
-            endpoint_url=variables["AWS_ENDPOINT_URL"],
-            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
-        client.create_bucket(Bucket="company")
-        for number in range(6):
-            text = f"Report {number}. " + "The quarterly figures were presented to the board. " * 20
-            client.put_object(Bucket="company", Key=f"documents/board/{number}.txt", Body=text.encode())
-        assert "honours create-only writes" in run(doctor, checkout, **variables)
-        report = run(night, checkout, **variables)
-        assert "board (6)" in report
-        assert client.list_objects_v2(Bucket="company", Prefix="lloco/adapters/board--")["KeyCount"] == 3
-    finally:
-        server.stop()
+def test_a_night_on_an_s3_endpoint(checkout: Path, s3, s3_endpoint: str):
+    export, doctor, night = commands("On S3")
+    variables = dict(part.split("=", 1) for part in shlex.split(export)[1:]) | {"AWS_ENDPOINT_URL": s3_endpoint}
+    for number in range(6):
+        text = f"Report {number}. " + "The quarterly figures were presented to the board. " * 20
+        s3.put_object(Bucket="company", Key=f"documents/board/{number}.txt", Body=text.encode())
+    assert "honours create-only writes" in run(doctor, checkout, **variables)
+    assert "board (6)" in run(night, checkout, **variables)
+    assert s3.list_objects_v2(Bucket="company", Prefix="lloco/adapters/board--")["KeyCount"] == 3

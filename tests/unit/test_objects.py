@@ -10,9 +10,10 @@ import pytest
 from lloco_core.errors import ConfigurationError, StorageError
 from lloco_core.objects import WRITING, LocalObjects, S3Objects, canonical_root, open_objects
 from lloco_core.settings import settings
-from tests.unit.store.fixtures import BUCKET, s3, s3_endpoint, store_uri
+from tests.conftest import BUCKET
+from tests.unit.store.fixtures import store_uri
 
-__all__ = ["s3", "s3_endpoint", "store_uri"]
+__all__ = ["store_uri"]
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.formats import parse_object
-from lloco_core.settings import settings
 from lloco_core.types import Document, Rejection, SourceObject
 
 
@@ -40,33 +39,11 @@ def folder(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
     return write
 
 
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)  # a fixed port that is taken would hang for ever
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A boto3 client with an empty bucket `docs`, and an environment in which the package reaches the same server."""
-    import boto3
-
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
-    settings.cache_clear()
-    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
-    client.create_bucket(Bucket="docs")
-    yield client
-    for item in client.list_objects_v2(Bucket="docs").get("Contents", ()):
-        client.delete_object(Bucket="docs", Key=item["Key"])
-    client.delete_bucket(Bucket="docs")
-    settings.cache_clear()
+def s3(s3: Any) -> Iterator[Any]:
+    """The client of the S3 server, with an empty bucket `docs`."""
+    s3.create_bucket(Bucket="docs")
+    yield s3
+    for item in s3.list_objects_v2(Bucket="docs").get("Contents", ()):
+        s3.delete_object(Bucket="docs", Key=item["Key"])
+    s3.delete_bucket(Bucket="docs")

@@ -1,5 +1,5 @@
 """The shared fixtures of the store, under their pytest names."""
 
-from tests.unit.store.fixtures import s3, s3_endpoint, store, store_uri
+from tests.unit.store.fixtures import store, store_uri
 
-__all__ = ["s3", "s3_endpoint", "store", "store_uri"]
+__all__ = ["store", "store_uri"]

@@ -1,64 +1,32 @@
 """What the tests of the store, the registry, objects, and planning share: a store in a folder and on a real (moto) S3, and
 hand-made shards. Vectors follow from the text, so two shards with the same document hold the same numbers.
 
-Test modules import the fixtures by name: `from tests.unit.store.fixtures import s3, s3_endpoint, store_uri`.
+The S3 server itself is in `tests/conftest.py`.
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lloco_core.fingerprint import digest
-from lloco_core.settings import settings
 from lloco_core.store.commit import Committer, begin_plan
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.records import ShardRecord
 from lloco_core.store.tables import Store
 from lloco_core.store.write import write_shard
 from lloco_core.types import CompressedDocument, CompressedShard, Document, KnownDocument, Passage, Rejection, Segment, Shard, SourceObject
+from tests.conftest import BUCKET
 
 SUMMARY, HIDDEN, DIMENSION = 2, 8, 4
 ENCODER = "encoder-1"
 SEGMENT_TOKENS = 4
-BUCKET = "store-tests"
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)  # a fixed port that is taken would hang for ever
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A boto3 client and an environment in which the package reaches the same server; bucket `BUCKET` exists."""
-    import boto3
-
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
-    settings.cache_clear()
-    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
-    client.create_bucket(Bucket=BUCKET)
-    yield client
-    settings.cache_clear()
 
 
 @pytest.fixture(params=["folder", "s3"])
