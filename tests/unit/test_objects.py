@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from lloco_core.errors import ConfigurationError, StorageError
-from lloco_core.objects import WRITING, LocalObjects, S3Objects, canonical_root, open_objects
+from lloco_core.objects import LocalObjects, S3Objects, canonical_root, open_objects
+from lloco_core.objects.local import WRITING
 from lloco_core.settings import settings
 from tests.conftest import BUCKET
 from tests.unit.store.fixtures import store_uri

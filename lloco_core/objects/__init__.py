@@ -1,0 +1,33 @@
+"""Objects in a folder or on S3 behind one small interface: list, get, put, create-only put.
+
+`create` is the primitive the exactly-once rules rest on: it succeeds for exactly one caller per key (a hard link on disk,
+`If-None-Match: *` on S3). Knows nothing of corpora or tables.
+"""
+
+from __future__ import annotations
+
+from lloco_core.errors import ConfigurationError
+from lloco_core.objects.interface import ObjectInfo, Objects
+from lloco_core.objects.local import LocalObjects, local_path
+from lloco_core.objects.s3 import S3Objects, bucket_and_prefix
+
+__all__ = ["LocalObjects", "ObjectInfo", "Objects", "S3Objects", "canonical_root", "open_objects"]
+
+
+def open_objects(root: str) -> Objects:
+    """Open a folder path, a `file://` URI, or an `s3://bucket/prefix` URI."""
+    scheme = _scheme(root)
+    if scheme == "s3":
+        return S3Objects(root)
+    if scheme in ("", "file"):
+        return LocalObjects(root)
+    raise ConfigurationError(f"cannot open {root!r}: scheme {scheme!r} is not supported; use a folder or s3://bucket/prefix")
+
+
+def canonical_root(root: str) -> str:
+    """The root as a Lance-readable location without a trailing slash: an absolute path or `s3://bucket/prefix`."""
+    return "/".join(["s3:/", *filter(None, bucket_and_prefix(root))]) if _scheme(root) == "s3" else str(local_path(root))
+
+
+def _scheme(root: str) -> str:
+    return root.partition("://")[0].lower() if "://" in root else ""

@@ -1,0 +1,43 @@
+"""What an object store is to this package: the interface, without an implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One listed object. `key` is relative to the root it was listed under."""
+
+    key: str
+    etag: str
+    size: int
+
+
+class Objects(Protocol):
+    """Access to the objects below one root URI. Every failure is a `StorageError` that names the URI."""
+
+    root: str
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List the objects whose key starts with `prefix`, sorted by key."""
+
+    def uri(self, key: str) -> str:
+        """The canonical URI of an object."""
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one object without reading it; None when it is missing."""
+
+    def get(self, key: str) -> bytes:
+        """Read an object; `StorageError` when it is missing."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object, replacing what is there."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object unless it exists; False when it does."""
+
+    def delete(self, key: str) -> None:
+        """Delete an object; nothing happens when it is missing."""

@@ -1,0 +1,109 @@
+"""Objects as files below a folder."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from lloco_core.errors import StorageError
+from lloco_core.objects.interface import ObjectInfo
+
+WRITING = ".writing-"
+"""Prefix of the temporary files that atomic writes rename; never listed."""
+
+
+def local_path(root: str) -> Path:
+    """The absolute path of a folder given as a path or a `file://` URI."""
+    path = root
+    if root.lower().startswith("file://"):
+        path = os.fsdecode(unquote_to_bytes(urlsplit(root.replace("#", "%23").replace("?", "%3F")).path))
+    return Path(path).expanduser().absolute()
+
+
+class LocalObjects:
+    """Objects as files below a folder. Writes are atomic: a temporary file, then a rename or a link."""
+
+    def __init__(self, root: str) -> None:
+        self.path = local_path(root)
+        self.root = str(self.path)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List the files below a key prefix, sorted by key."""
+        if not self.path.is_dir():
+            raise StorageError(f"folder {self.root} does not exist; check the path")
+        keys = []
+        for folder, _, names in os.walk(self.path / prefix.rpartition("/")[0], onerror=self._refuse_unreadable_folder):
+            keys += [Path(folder, name).relative_to(self.path).as_posix() for name in names if not name.startswith(WRITING)]
+        for key in sorted(keys):
+            if key.startswith(prefix):
+                # a file that cannot be looked at is listed: reading it gives the reason and quarantines it
+                yield self.stat(key) or ObjectInfo(key, "unreadable", 0)
+
+    def _refuse_unreadable_folder(self, error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            return  # a prefix below which nothing was written yet
+        raise StorageError(f"folder {error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+
+    def uri(self, key: str) -> str:
+        """The `file://` URI of a key."""
+        return "file://" + quote(os.fsencode(self.path / key), safe="/")  # bytes: a file name need not be UTF-8
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one file; None when it is missing."""
+        try:
+            status = (self.path / key).stat()
+        except OSError:
+            return None
+        return ObjectInfo(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size)
+
+    def get(self, key: str) -> bytes:
+        """Read a file."""
+        try:
+            return (self.path / key).read_bytes()
+        except OSError as error:
+            raise StorageError(f"cannot read {self.path / key}: {error.strerror}; check that it exists and is readable") from error
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a file, replacing what is there."""
+        target = self.path / key
+        with _writing(target, data) as temporary:
+            temporary.replace(target)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file unless it exists; False when it does."""
+        target = self.path / key
+        with _writing(target, data) as temporary:
+            try:
+                target.hardlink_to(temporary)  # fails when the name exists: exactly one caller wins
+            except FileExistsError:
+                return False
+        return True
+
+    def delete(self, key: str) -> None:
+        """Delete a file if it is there."""
+        try:
+            (self.path / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot delete {self.path / key}: {error.strerror}; check permissions") from error
+
+
+@contextmanager
+def _writing(target: Path, data: bytes) -> Iterator[Path]:
+    """A complete temporary file beside the target; it is gone afterwards, whatever happens."""
+    temporary = target.parent / f"{WRITING}{uuid.uuid4().hex}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:  # not tempfile: its files are closed to other users for good
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror}; check permissions and free space") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

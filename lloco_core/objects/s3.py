@@ -1,0 +1,143 @@
+"""Objects on S3, through boto3."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lloco_core.errors import ConfigurationError, StorageError
+from lloco_core.objects.interface import ObjectInfo
+from lloco_core.settings import settings
+
+CONFLICT_RETRIES = 8
+"""S3 answers 409 while another write of the same key is under way: neither won nor lost, so the create is sent again."""
+
+HINTS = {
+    "NoSuchBucket": "create the bucket or correct the URI",
+    "NoSuchKey": "the object does not exist",
+    "404": "the object does not exist",
+    "AccessDenied": "grant the credentials access to this bucket",
+    "403": "grant the credentials access to this bucket",
+    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+}
+"""Next step by error code of the store."""
+
+
+def bucket_and_prefix(root: str) -> tuple[str, str]:
+    """Bucket and key prefix of an `s3://` URI."""
+    bucket, _, prefix = root.partition("://")[2].partition("/")  # not urlsplit: `#` and `?` are ordinary characters of a key
+    if not bucket:
+        raise ConfigurationError(f"{root!r} names no bucket; write s3://bucket/prefix")
+    return bucket, prefix.strip("/")
+
+
+class S3Objects:
+    """Objects below an S3 prefix, on AWS or any endpoint that honours conditional PUTs."""
+
+    def __init__(self, root: str) -> None:
+        self.bucket, self.prefix = bucket_and_prefix(root)
+        self.root = "/".join(["s3:/", *filter(None, (self.bucket, self.prefix))])
+        self._client = _s3_client()
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List the objects below a key prefix, sorted by key."""
+        base = f"{self.prefix}/" if self.prefix else ""
+        with _naming(self.root):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + prefix):
+                for item in page.get("Contents", ()):
+                    if not item["Key"].endswith("/"):  # zero-byte folder markers
+                        yield ObjectInfo(item["Key"][len(base) :], item["ETag"].strip('"'), item["Size"])
+
+    def uri(self, key: str) -> str:
+        """The `s3://` URI of a key."""
+        return f"s3://{self.bucket}/{self._key(key)}"
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one object; None when it is missing."""
+        from botocore.exceptions import ClientError
+
+        with _naming(self.uri(key)):
+            try:
+                found = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
+            except ClientError as error:
+                if _http_status(error) == 404:
+                    return None
+                raise
+        return ObjectInfo(key, found["ETag"].strip('"'), found["ContentLength"])
+
+    def get(self, key: str) -> bytes:
+        """Read an object."""
+        with _naming(self.uri(key)):
+            return self._client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object, replacing what is there."""
+        with _naming(self.uri(key)):
+            self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object unless it exists; False when it does."""
+        from botocore.exceptions import ClientError
+
+        with _naming(self.uri(key)):
+            for attempt in range(CONFLICT_RETRIES):
+                try:
+                    self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*")
+                except ClientError as error:
+                    if _http_status(error) == 412:
+                        return False
+                    if _http_status(error) != 409 or attempt == CONFLICT_RETRIES - 1:
+                        raise
+                    time.sleep(0.05 * 2**attempt)
+                else:
+                    return True
+        raise AssertionError("the last attempt returns or raises")
+
+    def delete(self, key: str) -> None:
+        """Delete an object if it is there."""
+        with _naming(self.uri(key)):
+            self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
+
+    def _key(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+
+def _http_status(error: Any) -> int:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def _s3_client() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    env = settings()
+    secret, token = env.aws_secret_access_key, env.aws_session_token
+    return boto3.client(
+        "s3",
+        endpoint_url=env.aws_endpoint_url,
+        region_name=env.aws_region,
+        aws_access_key_id=env.aws_access_key_id,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        aws_session_token=token.get_secret_value() if token else None,
+        config=Config(retries={"max_attempts": 8, "mode": "standard"}, connect_timeout=10, read_timeout=60),
+    )
+
+
+@contextmanager
+def _naming(uri: str) -> Iterator[None]:
+    """Turn any botocore failure inside the block into a `StorageError` that names the URI and the next step."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"].get("Code", "unknown")
+        hint = HINTS.get(code, "see the store's documentation for this code")
+        raise StorageError(f"{uri}: the object store answered {code}; {hint}") from error
+    except NoCredentialsError as error:
+        raise StorageError(f"{uri}: no AWS credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a role") from error
+    except BotoCoreError as error:
+        raise StorageError(f"{uri}: {error}; check AWS_ENDPOINT_URL and the network") from error
