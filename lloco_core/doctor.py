@@ -68,7 +68,7 @@ def _check_versions() -> str:
     wrong = []
     for line in requires(DISTRIBUTION) or ():
         requirement = Requirement(line)
-        if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in ("", "orchestration")):
+        if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in ("", "gpu", "orchestration")):
             continue
         try:
             found = version(requirement.name)

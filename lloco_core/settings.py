@@ -58,7 +58,6 @@ def lance_storage_options() -> dict[str, str]:
 
 
 RAY_ENVIRONMENT = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # a local cluster listens on the loopback address only
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # worker output would be printed twice
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # progress is reported per committed batch
@@ -66,3 +65,8 @@ RAY_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 """Defaults for the processes of a Ray session, set before ray is imported; existing values win."""
+
+LOCAL_RAY_ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the name says little: with it everything listens on the loopback address only
+}
+"""More defaults where the driver starts the cluster on its own machine."""

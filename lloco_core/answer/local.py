@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,10 +71,12 @@ class LocalAnswerer:
         if adapter in self._adapters:
             return self._adapters[adapter]
         name = f"adapter{len(self._adapters)}"  # not the folder's: peft takes no dots, and two folders may share a name
-        if self._adapters:
-            self._model.load_adapter(adapter, adapter_name=name)
-        else:
-            self._model = PeftModel.from_pretrained(self._model, adapter, adapter_name=name).eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft reads an attribute that transformers 6 renames
+            if self._adapters:
+                self._model.load_adapter(adapter, adapter_name=name)
+            else:
+                self._model = PeftModel.from_pretrained(self._model, adapter, adapter_name=name).eval()
         self._model.base_model.disable_adapter_layers()
         self._adapters[adapter] = name
         return name

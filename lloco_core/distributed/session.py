@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lloco_core.errors import ConfigurationError
-from lloco_core.settings import RAY_ENVIRONMENT, settings
+from lloco_core.settings import LOCAL_RAY_ENVIRONMENT, RAY_ENVIRONMENT, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from lloco_core.config import ClusterConfig, EncoderConfig
 
 
+CONNECT_SECONDS = 10
+
+
 @contextmanager
 def ray_session(cluster: ClusterConfig) -> Iterator[None]:
     """Hold a Ray session; one that is open already is used and left open."""
-    for name, value in RAY_ENVIRONMENT.items():
+    for name, value in (RAY_ENVIRONMENT if settings().ray_address else RAY_ENVIRONMENT | LOCAL_RAY_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -29,6 +33,7 @@ def ray_session(cluster: ClusterConfig) -> Iterator[None]:
         return
     warnings.filterwarnings("ignore", message="lance is not fork-safe")  # Ray starts its processes anew, it does not fork
     if settings().ray_address:
+        _refuse_silent_address(settings().ray_address)
         ray.init(address=settings().ray_address, log_to_driver=False, logging_level=logging.ERROR)
     else:
         ray.init(
@@ -82,6 +87,7 @@ def describe_cluster(address: str) -> str:
     """
     import ray
 
+    _refuse_silent_address(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -91,3 +97,14 @@ def describe_cluster(address: str) -> str:
         return f"{len(ray.nodes())} nodes, {resources.get('CPU', 0):.0f} CPUs, {resources.get('GPU', 0):.0f} GPUs"
     finally:
         ray.shutdown()
+
+
+def _refuse_silent_address(address: str) -> None:
+    """Ray itself tries an address for minutes before it gives up, without saying so."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        return  # `auto` and the like
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigurationError(f"no Ray cluster answers at {address}: {error}; check RAY_ADDRESS and that the head node is up") from error

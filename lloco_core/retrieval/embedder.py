@@ -26,7 +26,9 @@ class Embedder:
             CheckpointError: the model cannot be found or loaded.
         """
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # of loading weights: one line per process tells nobody anything
         try:
             self.model: SentenceTransformer = SentenceTransformer(
                 _packaged_folder() if model == PACKAGED_MODEL else model, device=device, trust_remote_code=False
