@@ -9,6 +9,7 @@ from lloco_core.config import NightlyConfig
 from lloco_core.errors import LlocoError
 from lloco_core.observe.report import AdapterOutcome, RunReport
 from tasks import finetune as steps
+from tasks.register import ensure_active
 from tasks.report import publish_report
 
 
@@ -36,7 +37,7 @@ def finetune(config: NightlyConfig, report: RunReport) -> None:
         works = steps.plan_adapters(night, config)
         for work in works:
             if work.is_trained:
-                report.adapters.append(AdapterOutcome(work.group, work.adapter_id, "unchanged", len(work.documents)))
+                report.adapters.append(ensure_active(night.store, work))
             elif steps.prepare_examples(night, work, config) == 0:
                 report.adapters.append(AdapterOutcome(work.group, work.adapter_id, "skipped: no questions", len(work.documents)))
             elif (state := steps.train(night, work, config, return_state=True)).is_failed():

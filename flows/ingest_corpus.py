@@ -42,4 +42,4 @@ def ingest(config: NightlyConfig, report: RunReport) -> None:
         with report.stages.stage("publish"):
             report.night = steps.publish(session)
     if not report.plan.shards:
-        get_run_logger().info("nothing to encode: all %d objects are stored with this encoder", report.plan.n_objects)
+        get_run_logger().info("nothing to encode: %s", report.plan.describe())

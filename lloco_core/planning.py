@@ -40,8 +40,9 @@ class Plan:
 
     def describe(self) -> str:
         """The plan in one line."""
-        work = f"{len(self.shards)} shards, {self.n_bytes / 1e6:.1f} MB to read" if self.shards else "nothing to encode"
-        return f"{self.n_objects} objects listed, {self.n_unchanged} unchanged, {self.n_quarantined} documents quarantined before: {work}"
+        work = f"{len(self.shards)} shards, {self.n_bytes / 1e6:.1f} MB to read"
+        known = f"{self.n_unchanged} of {self.n_objects} objects are stored with this encoder, {self.n_quarantined} documents in quarantine"
+        return f"{known}; {work}"
 
 
 def plan_corpus(corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder_fingerprint: str) -> Plan:

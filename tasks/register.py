@@ -12,6 +12,7 @@ from prefect.events import emit_event
 from lloco_core.observe.report import AdapterOutcome
 
 if TYPE_CHECKING:
+    from lloco_core.adapters import GroupWork
     from lloco_core.registry.candidates import Candidate
     from lloco_core.store.tables import Store
 
@@ -37,6 +38,15 @@ def register(store: Store, candidate: Candidate) -> AdapterOutcome:
         candidate.metrics["holdout_loss_after"],
         candidate.metrics["seconds"] or 0.0,
     )
+
+
+@task(name="ensure-active", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+def ensure_active(store: Store, work: GroupWork) -> AdapterOutcome:
+    """Keep a trained adapter active, or make it so again when the group's documents went back to an earlier state."""
+    from lloco_core.registry.publish import ensure_active as ensure
+
+    verdict = "reactivated" if ensure(store, work.group, work.adapter_id) else "unchanged"
+    return AdapterOutcome(work.group, work.adapter_id, verdict, len(work.documents))
 
 
 @task(name="publish-outcomes", cache_policy=NO_CACHE)

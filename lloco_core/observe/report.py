@@ -23,7 +23,7 @@ class AdapterOutcome:
     group: str
     adapter_id: str
     verdict: str
-    """`unchanged`, `registered`, `rejected: <why>`, or `skipped: <why>`."""
+    """`unchanged`, `reactivated`, `registered`, `rejected: <why>`, or `skipped: <why>`."""
     n_documents: int = 0
     n_examples: int = 0
     holdout_loss_before: float | None = None

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from lloco_core.errors import RegistryError
-from lloco_core.registry.active import activate, previous_adapter
+from lloco_core.registry.active import activate, active_adapter, previous_adapter
 from lloco_core.registry.candidates import Candidate, candidate_file
 from lloco_core.registry.validate import FILES, validate_adapter
 from lloco_core.store import schema
@@ -47,6 +47,20 @@ def register(store: Store, candidate: Candidate) -> str:
         activate(store.objects, candidate.group, candidate.adapter_id)
     _record(store, candidate, verdict, parent, files)  # last: a recorded candidate is not looked at again
     return verdict
+
+
+def ensure_active(store: Store, group: str, adapter_id: str) -> bool:
+    """Activate a registered adapter that is not the active one: the group's documents went back to an earlier state.
+
+    Returns:
+        Whether anything changed.
+    """
+    is_registered = any(row["adapter_id"] == adapter_id and row["status"] == REGISTERED for row in registered_adapters(store))
+    current = active_adapter(store.objects, group)
+    if not is_registered or (current and current.adapter_id == adapter_id):
+        return False
+    activate(store.objects, group, adapter_id)
+    return True
 
 
 def registered_adapters(store: Store) -> list[dict[str, Any]]:

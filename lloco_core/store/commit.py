@@ -25,7 +25,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import lance
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from lloco_core.store.lease import CommitLease
 
 logger = logging.getLogger(__name__)
+
+FragmentsOf = Callable[[list[ShardRecord]], list[FragmentMetadata]]
 
 SHARDS_PROPERTY = "lloco.shards"
 IN_LIST_LIMIT = 500
@@ -83,7 +87,7 @@ class Committer:
         if not batch:
             return 0
         for name in CONTENT_TABLES:
-            self._append(name, [r for r in batch if r.fragments.get(name)], self._recorded_fragments(name, batch))
+            self._append(name, [record for record in batch if record.fragments.get(name)], partial(recorded_fragments, name))
         retire_replaced(self.store, batch)
         record_rejections(self.store, batch)
         self._append("ledger", batch, self._ledger_fragments)
@@ -93,7 +97,7 @@ class Committer:
         """The plan is complete."""
         close_plan(self.store.objects, self.marker.plan_id)
 
-    def _append(self, table: str, records: list[ShardRecord], fragments_of: Any) -> None:
+    def _append(self, table: str, records: list[ShardRecord], fragments_of: FragmentsOf) -> None:
         missing = [record for record in records if record.shard_id not in self._done[table]]
         if not missing:
             return
@@ -110,12 +114,6 @@ class Committer:
         )
         lance.LanceDataset.commit(dataset, transaction, storage_options=self.store.storage_options)
         self._done[table] |= {record.shard_id for record in missing}
-
-    def _recorded_fragments(self, table: str, batch: list[ShardRecord]) -> Any:
-        def fragments(records: list[ShardRecord]) -> list[FragmentMetadata]:
-            return [FragmentMetadata.from_json(json.dumps(item)) for record in records for item in record.fragments[table]]
-
-        return fragments
 
     def _ledger_fragments(self, records: list[ShardRecord]) -> list[FragmentMetadata]:
         rows = pa.Table.from_pylist([self._ledger_row(record) for record in records], schema=schema.LEDGER)
@@ -150,6 +148,11 @@ class Committer:
             transaction = dataset.read_transaction(version)
             shards.update(json.loads(transaction.transaction_properties.get(SHARDS_PROPERTY, "[]")) if transaction else [])
         return shards
+
+
+def recorded_fragments(table: str, records: list[ShardRecord]) -> list[FragmentMetadata]:
+    """The uncommitted fragments of a table that shard records name."""
+    return [FragmentMetadata.from_json(json.dumps(item)) for record in records for item in record.fragments[table]]
 
 
 def retire_replaced(store: Store, batch: list[ShardRecord]) -> None:

@@ -60,6 +60,7 @@ def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3, capl
     assert [outcome.verdict for outcome in again.adapters] == ["unchanged", "unchanged"]
     shard_rows = Store(config.store.uri).dataset("ledger").count_rows(filter="entry = 'shard'")
     assert shard_rows == len(first.plan.shards)
-    assert "nothing to encode: all 11 objects are stored with this encoder" in caplog.messages
+    in_one_line = "nothing to encode: 11 of 11 objects are stored with this encoder, 0 documents in quarantine; 0 shards, 0.0 MB to read"
+    assert in_one_line in caplog.messages
     assert "nothing to train: all 2 groups have their adapter" in caplog.messages
     assert S3_SECRET not in caplog.text

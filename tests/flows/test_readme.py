@@ -65,17 +65,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(command: str, folder: Path, **environment: str) -> str:
-    """Run one command of the README."""
+    """Run one command of the README; returns all it printed."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("VENV", "MAKEFLAGS", "MAKELEVEL", "PREFECT_HOME", "PREFECT_API_URL")
+        if name not in ("VENV", "MAKEFLAGS", "MAKELEVEL", "PYTHONPATH", "PREFECT_HOME", "PREFECT_API_URL")
     }
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=kept | environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 @pytest.mark.real

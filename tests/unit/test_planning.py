@@ -58,7 +58,7 @@ def test_everything_is_new_then_nothing_is(night):
     assert (first.n_objects, first.n_unchanged, first.n_bytes) == (3, 0, 11)
     again = night.plan()
     assert (again.shards, again.n_objects, again.n_unchanged, again.n_stored_documents) == ((), 3, 3, 3)
-    assert again.describe() == "3 objects listed, 3 unchanged, 0 documents quarantined before: nothing to encode"
+    assert again.describe() == "3 of 3 objects are stored with this encoder, 0 documents in quarantine; 0 shards, 0.0 MB to read"
 
 
 def test_only_new_and_changed_objects_are_planned(night):

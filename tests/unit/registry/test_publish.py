@@ -13,7 +13,7 @@ from lloco_core.config import FinetuneConfig
 from lloco_core.errors import RegistryError
 from lloco_core.registry.active import activate, active_adapter, previous_adapter
 from lloco_core.registry.candidates import Candidate, adapter_name, candidates, save_candidate
-from lloco_core.registry.publish import download_adapter, register, registered_adapters
+from lloco_core.registry.publish import download_adapter, ensure_active, register, registered_adapters
 from lloco_core.store.status import store_status
 from tests.unit.registry.adapters import save_tiny_adapter
 
@@ -210,3 +210,13 @@ def test_two_who_activate_at_once_both_leave_an_entry(store):
     assert active_adapter(store.objects, "a") == max(entries, key=lambda entry: entry.number)
     stored = [json.loads(store.objects.get(item.key)) for item in store.objects.list("registry/a/")]
     assert stored == [dataclasses.asdict(entry) for entry in sorted(entries, key=lambda entry: entry.number)]
+
+
+def test_a_group_that_goes_back_gets_its_old_adapter_back(store, folders):
+    first, second = wait(store, folders[0], 1), wait(store, folders[1], 2)
+    assert [register(store, candidate) for candidate in (first, second)] == ["registered", "registered"]
+    assert active_adapter(store.objects, "a").adapter_id == second.adapter_id
+    assert ensure_active(store, "a", first.adapter_id)
+    assert active_adapter(store.objects, "a").adapter_id == first.adapter_id
+    assert not ensure_active(store, "a", first.adapter_id)
+    assert not ensure_active(store, "a", "a--neverregistered")

@@ -1,9 +1,11 @@
 """From compressed shards to rows: exactly once, whatever is repeated."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from lloco_core.store.commit import Committer, begin_plan, recover_plans
+from lloco_core.store.commit import Committer, begin_plan, recorded_fragments, recover_plans
 from lloco_core.store.records import load_records, open_plans
 from tests.unit.store.fixtures import DIMENSION, HIDDEN, SUMMARY, compressed, document, ingest, lease, rows, shard, vectors_of, write
 
@@ -93,7 +95,7 @@ def test_recovery_appends_only_what_is_missing(store, n_tables):
     with lease(store) as held:
         committer = Committer(store, held, begin_plan(store, "p1", "run-1", 2))
         for table in ("segments", "passages", "documents")[:n_tables]:
-            committer._append(table, records, committer._recorded_fragments(table, records))
+            committer._append(table, records, partial(recorded_fragments, table))
     with lease(store, "run-2") as held:
         assert recover_plans(store, held) == 2
         assert recover_plans(store, held) == 0
