@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from rich.table import Table
 from lloco_core.errors import LlocoError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
-console = Console(soft_wrap=True, highlight=False)
+console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
 
 StoreOption = Annotated[str, typer.Option("--store", help="Folder or s3://bucket/prefix of the store.")]
 NightOption = Annotated[str | None, typer.Option("--night", help="A published night; the newest by default.")]
@@ -111,8 +112,8 @@ def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
         console.print(f"{title}: none", markup=False)
         return
     table = Table(title=title, title_justify="left", show_edge=False)
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
+    for number, name in enumerate(rows[0]):
+        table.add_column(name, overflow="fold", no_wrap=number == 0)  # ids are for copying
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     console.print(table)
