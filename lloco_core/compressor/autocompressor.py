@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from lloco_core.compressor.checkpoint import checkpoint_fingerprint, load_model, locate_checkpoint, read_config, summary_length_of
-from lloco_core.compressor.engine import DocumentWork, encode_documents
+from lloco_core.compressor.engine import DocumentWork, Engine
 from lloco_core.compressor.segment import segment_bounds
 from lloco_core.compressor.tokenizing import load_tokenizer, tokenize
 from lloco_core.errors import ConfigurationError, EncodingError
@@ -41,7 +41,9 @@ def load_encoder(
     dtype: str = "float32",
     fast: bool = True,
     segment_length: int | None = None,
-    batch_tokens: int = 16_384,
+    batch_tokens: int | None = None,
+    quantization: str = "none",
+    memory_fraction: float = 0.9,
 ) -> AutoCompressor:
     """Load a context encoder from the packaged `reference`, a folder, or the hub.
 
@@ -49,9 +51,11 @@ def load_encoder(
         path_or_hub_name: the checkpoint; its layout is recognised from config.json and the keys.
         device: torch device.
         dtype: `float32`, `bfloat16`, or `float16`.
-        fast: batched with prefix key/value reuse; False encodes one document at a time and everything anew.
+        fast: continuous batching with prefix key/value reuse; False encodes one document at a time and everything anew.
         segment_length: tokens per segment; by default that of config.json, else 1536.
-        batch_tokens: upper bound of new positions in one forward pass.
+        batch_tokens: new positions of one forward pass; by default what keeps the device busy.
+        quantization: `fp8` computes the linear layers in float8 on cards that have it.
+        memory_fraction: share of the device's free memory for keys, values, and activations.
 
     Raises:
         CheckpointError: the files are missing, damaged, or of another layout.
@@ -63,7 +67,7 @@ def load_encoder(
     except KeyError:
         raise ConfigurationError(f"dtype {dtype!r} is not supported; use float32, bfloat16, or float16") from None
     model, summary_SH = load_model(folder, torch_dtype, device)
-    return AutoCompressor(model, summary_SH, folder, fast, segment_length, batch_tokens)
+    return AutoCompressor(model, summary_SH, folder, fast, segment_length, batch_tokens, quantization, memory_fraction)
 
 
 def segment_length_of(config: PretrainedConfig, wanted: int | None, summary_length: int) -> int:
@@ -83,7 +87,10 @@ def segment_length_of(config: PretrainedConfig, wanted: int | None, summary_leng
 
 
 class AutoCompressor:
-    """A loaded context encoder. Thread-safe for reading; one instance per process and device."""
+    """A loaded context encoder; one instance per process and device.
+
+    `encode` may be called from several threads at once: their documents share the device's steps.
+    """
 
     def __init__(
         self,
@@ -92,13 +99,17 @@ class AutoCompressor:
         folder: Path,
         fast: bool = True,
         segment_length: int | None = None,
-        batch_tokens: int = 16_384,
+        batch_tokens: int | None = None,
+        quantization: str = "none",
+        memory_fraction: float = 0.9,
     ) -> None:
         self.model = model
         self.summary_SH = summary_SH
         self.folder = folder
         self.fast = fast
         self.batch_tokens = batch_tokens
+        self.quantization = quantization
+        self.memory_fraction = memory_fraction
         self.accumulate = bool(getattr(model.config, "accumulate_summary", True))
         self.segment_length = segment_length_of(model.config, segment_length, len(summary_SH))
 
@@ -115,7 +126,20 @@ class AutoCompressor:
     @cached_property
     def fingerprint(self) -> str:
         """Names checkpoint, number format, and segment length; vectors of equal fingerprints are interchangeable."""
-        return checkpoint_fingerprint(self.folder, str(self.summary_SH.dtype).removeprefix("torch."), self.segment_length)
+        dtype = str(self.summary_SH.dtype).removeprefix("torch.")
+        return checkpoint_fingerprint(self.folder, dtype, self.segment_length, self.quantization)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What `encode` runs on."""
+        return Engine(
+            self.model.get_decoder(), self.summary_SH, self.accumulate, self.batch_tokens, self.quantization == "fp8", self.memory_fraction
+        )
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds since loading in which the device was executing steps."""
+        return self.engine.busy_seconds()
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -155,7 +179,7 @@ class AutoCompressor:
             for order, ids in enumerate(token_ids)
         ]
         if self.fast:
-            encode_documents(self.model.get_decoder(), self.summary_SH, works, self.accumulate, self.batch_tokens)
+            self.engine.encode_documents(works)
         else:
             for work in works:
                 self.plain_encode(work)
@@ -166,14 +190,15 @@ class AutoCompressor:
         decoder = self.model.get_decoder()
         prompt_PH = work.carried_PH if work.carried_PH is not None else self.summary_SH[:0]
         for segment_T in work.segments_T:
-            x = torch.cat([prompt_PH, decoder.get_input_embeddings()(segment_T), self.summary_SH])
+            tokens_TH = decoder.get_input_embeddings()(torch.from_numpy(segment_T).to(self.summary_SH.device))
+            x = torch.cat([prompt_PH, tokens_TH, self.summary_SH])
             hidden = decoder(inputs_embeds=x[None], use_cache=False).last_hidden_state[0]
             new_SH = hidden[-self.summary_length :]
             work.produced_SH.append(new_SH)
             prompt_PH = torch.cat([prompt_PH, new_SH]) if self.accumulate else new_SH
 
-    def _segments(self, order: int, ids: Sequence[int], length: int) -> list[torch.Tensor]:
-        tokens_T = torch.as_tensor(np.asarray(ids, dtype=np.int64), device=self.summary_SH.device)
+    def _segments(self, order: int, ids: Sequence[int], length: int) -> list[np.ndarray]:
+        tokens_T = np.asarray(ids, dtype=np.int64)
         if tokens_T.ndim != 1 or len(tokens_T) == 0:
             raise EncodingError(f"document {order} has no tokens; leave empty documents out")
         low, high = int(tokens_T.min()), int(tokens_T.max())
@@ -193,9 +218,9 @@ class AutoCompressor:
         return carried_PH if self.accumulate else carried_PH[-self.summary_length :]
 
 
-def encoder_identity(path_or_hub_name: str, dtype: str, segment_length: int | None) -> tuple[str, int]:
+def encoder_identity(path_or_hub_name: str, dtype: str, segment_length: int | None, quantization: str = "none") -> tuple[str, int]:
     """Fingerprint and segment length of an encoder without loading its weights into a model."""
     folder = locate_checkpoint(path_or_hub_name)
     config = read_config(folder)
     length = segment_length_of(config, segment_length, summary_length_of(config, folder))
-    return checkpoint_fingerprint(folder, dtype, length), length
+    return checkpoint_fingerprint(folder, dtype, length, quantization), length

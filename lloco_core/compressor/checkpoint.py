@@ -199,12 +199,14 @@ def _hashes(folder: Path) -> Iterator[tuple[Path, str]]:
                 yield path, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def checkpoint_fingerprint(folder: Path, dtype: str, segment_length: int) -> str:
-    """Name of an encoder: 24 digits over checkpoint, number format, segment length, and version of the encoding."""
+def checkpoint_fingerprint(folder: Path, dtype: str, segment_length: int, quantization: str = "none") -> str:
+    """Name of an encoder: 24 digits over checkpoint, number formats, segment length, and version of the encoding."""
     identity = {
         "checkpoint": checkpoint_digest(folder),
         "dtype": dtype,
         "segment_length": segment_length,
         "encoding_version": ENCODING_VERSION,
     }
+    if quantization != "none":
+        identity["quantization"] = quantization
     return digest(identity)

@@ -1,111 +1,195 @@
-"""Encoding a batch of documents with prefix key/value reuse.
+"""The encoder's engine: continuous batching of documents through the packed decoder.
 
-Shape suffixes: B documents of a batch, P vectors put in front in this step, T tokens, S summary length, H hidden size.
+`encode_documents` may be called from several threads. Their documents share the steps, whoever is waiting runs the next one, and
+everybody returns when his own documents are done. On a GPU a step is only queued: the next is put together while it
+runs, because what runs next depends on lengths alone.
 
-Two facts make this exact. The soft prompt sits at positions 0.. under a causal mask, so its keys and values are the same
-in every later segment and are kept. And padding stands to the right of all that is read, where a causal mask
-hides it, so no attention mask is needed and no position shifts.
+Shape suffixes: M positions of a step, P carried vectors, S summary length, H hidden size.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from transformers import DynamicCache
+
+from lloco_core.compressor.attention import Spans, to_device
+from lloco_core.compressor.busy import DeviceClock
+from lloco_core.compressor.decoder import PackedDecoder, PackedStep
+from lloco_core.compressor.memory import KeyValueMemory, plan_positions
+from lloco_core.compressor.schedule import Chunk, DocumentProgress, Schedule
+from lloco_core.errors import EncodingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import PreTrainedModel
 
+logger = logging.getLogger(__name__)
 
-@dataclass(slots=True)
+ROWS_PER_MULTIPROCESSOR = 128
+"""Rows of a matrix product's tile: a step of 128 positions per multiprocessor leaves none of them idle at the end."""
+CPU_STEP_TOKENS = 4096
+
+
+@dataclass(slots=True, eq=False)
 class DocumentWork:
-    """A document on its way through the engine: what is still to encode, and the vectors produced."""
+    """A document for the engine: its segments, what stands before them, and the vectors produced so far."""
 
     order: int
-    segments_T: list[torch.Tensor]
+    segments_T: list[np.ndarray]
     carried_PH: torch.Tensor | None
     produced_SH: list[torch.Tensor] = field(default_factory=list)
 
-    @property
-    def sort_key(self) -> tuple[int, int, int]:
-        """Carried vectors, segments, tokens of the last segment: what a batch has in common, then longest first."""
-        carried = 0 if self.carried_PH is None else len(self.carried_PH)
-        return carried, len(self.segments_T), len(self.segments_T[-1])
+
+class Engine:
+    """Encodes the documents of all callers together."""
+
+    def __init__(
+        self,
+        decoder: PreTrainedModel,
+        summary_SH: torch.Tensor,
+        accumulate: bool,
+        step_tokens: int | None = None,
+        fp8: bool = False,
+        memory_fraction: float = 0.9,
+    ) -> None:
+        self._embed = decoder.get_input_embeddings()
+        self._summary_SH = summary_SH
+        self._accumulate = accumulate
+        self.decoder = PackedDecoder(decoder, fp8)
+        shape, device = self.decoder.shape, self.decoder.device
+        self.step_tokens = max(step_tokens or default_step_tokens(device), len(summary_SH))
+        limit = plan_positions(shape, self.decoder.dtype, device, self.step_tokens, memory_fraction)
+        self.memory = KeyValueMemory(shape, self.decoder.dtype, device, limit)
+        self._clock = DeviceClock(device)
+        self._schedule = Schedule(self.memory)
+        self._works: dict[DocumentProgress, DocumentWork] = {}
+        self._lock = threading.Lock()
+
+    def encode_documents(self, works: Sequence[DocumentWork]) -> None:
+        """Encode documents; their vectors land in `produced_SH`.
+
+        Raises:
+            EncodingError: a document does not fit into the device's memory.
+        """
+        progress = [self._progress(work) for work in works]
+        with self._lock:
+            for document, work in zip(progress, works, strict=True):
+                self._works[document] = work
+                self._schedule.submit(document)
+        try:
+            while not all(document.ended for document in progress):
+                with self._lock:
+                    if not all(document.ended for document in progress):
+                        self._step()
+            self._raise_refused(progress, works)
+        finally:
+            with self._lock:
+                for document in progress:
+                    self._schedule.withdraw(document)
+                    del self._works[document]
+
+    def _progress(self, work: DocumentWork) -> DocumentProgress:
+        carried = 0 if work.carried_PH is None else len(work.carried_PH)
+        return DocumentProgress([len(segment) for segment in work.segments_T], carried, len(self._summary_SH), self._accumulate)
+
+    def _raise_refused(self, progress: Sequence[DocumentProgress], works: Sequence[DocumentWork]) -> None:
+        for document, work in zip(progress, works, strict=True):
+            if document.refused:
+                raise EncodingError(
+                    f"document {work.order} needs keys and values of {document.capacity:,} positions, memory holds {self.memory.limit:,}; "
+                    "use a device with more memory, a larger encoder.memory_fraction, or split the document"
+                )
+
+    def busy_seconds(self) -> float:
+        """Seconds in which the device was executing steps."""
+        with self._lock:
+            return self._clock.busy_seconds()
+
+    @torch.inference_mode()
+    def _step(self) -> None:
+        try:
+            chunks = self._schedule.plan(self.step_tokens)
+            with self._clock.step():
+                vectors_RH = self._run(chunks)
+        except torch.OutOfMemoryError:
+            self._halve_step()
+            return
+        self._hand_out(chunks, vectors_RH)
+        self._schedule.advance(chunks)
+
+    def _halve_step(self) -> None:
+        smaller = self.step_tokens // 2
+        if smaller < len(self._summary_SH):
+            raise EncodingError(
+                f"the device is out of memory even for a step of {self.step_tokens} positions; "
+                "free it of other processes or use one with more memory"
+            )
+        logger.warning("out of memory in a step of %s positions, going on with %s", f"{self.step_tokens:,}", f"{smaller:,}")
+        self.step_tokens = smaller
+        torch.cuda.empty_cache()
+
+    def _run(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        """Run the chunks; return the vectors [S * chunks that end, H]."""
+        device, n_summary = self.decoder.device, len(self._summary_SH)
+        layouts = [self._layout(chunk) for chunk in chunks]
+        offsets = np.cumsum([0, *(chunk.n_positions for chunk in chunks)])
+        rows = [end - n_summary + np.arange(n_summary) for chunk, end in zip(chunks, offsets[1:], strict=True) if chunk.ends]
+        prompt_rows = [offset + np.arange(len(layout.prompt_PH)) for layout, offset in zip(layouts, offsets, strict=False)]
+        indices = [
+            np.concatenate([layout.token_ids for layout in layouts]),
+            np.concatenate([layout.positions for layout in layouts]),
+            np.concatenate([layout.positions + chunk.document.region for layout, chunk in zip(layouts, chunks, strict=True)]),
+            np.concatenate([*rows, np.zeros(0, np.int64)]),
+            np.concatenate(prompt_rows),
+        ]
+        on_device = to_device(np.concatenate(indices).astype(np.int64), device).split([len(index) for index in indices])
+        token_ids_M, positions_M, slots_M, rows_R, prompt_rows_P = on_device
+        x_MH = self._embed(token_ids_M)
+        x_MH.index_copy_(0, rows_R, self._summary_SH.repeat(len(rows), 1))
+        x_MH.index_copy_(0, prompt_rows_P, torch.cat([layout.prompt_PH for layout in layouts]))
+        step = PackedStep(positions_M, slots_M, rows_R, *self._spans(chunks, layouts))
+        return self.decoder(x_MH, step, self.memory)
+
+    def _spans(self, chunks: Sequence[Chunk], layouts: Sequence[_ChunkLayout]) -> tuple[Spans, Spans]:
+        spans = [(chunk.n_positions, chunk.document.region, int(layout.positions[-1]) + 1) for chunk, layout in zip(chunks, layouts, strict=True)]
+        row_spans = [(len(self._summary_SH), *span[1:]) for chunk, span in zip(chunks, spans, strict=True) if chunk.ends]
+        return tuple(Spans(*([span[i] for span in some] for i in range(3)), self.decoder.device) for some in (spans, row_spans))
+
+    def _layout(self, chunk: Chunk) -> _ChunkLayout:
+        document, work = chunk.document, self._works[chunk.document]
+        prompt, first, last = document.prompt(document.segment), chunk.first, chunk.first + chunk.n_positions
+        segment = work.segments_T[document.segment]
+        token_ids = np.zeros(chunk.n_positions, np.int64)  # prompt vectors and summary tokens are put in their places afterwards
+        tokens = segment[max(first - prompt, 0) : max(last - prompt, 0)]
+        start = max(prompt - first, 0)
+        token_ids[start : start + len(tokens)] = tokens
+        vectors = work.produced_SH[-1] if document.segment else work.carried_PH
+        prompt_PH = self._summary_SH[:0] if vectors is None else vectors[first : min(last, prompt)]
+        return _ChunkLayout(token_ids, document.kept(document.segment) + np.arange(first, last), prompt_PH)
+
+    def _hand_out(self, chunks: Sequence[Chunk], vectors_RH: torch.Tensor) -> None:
+        ending = [chunk for chunk in chunks if chunk.ends]
+        for chunk, vectors_SH in zip(ending, vectors_RH.split(len(self._summary_SH)), strict=False):
+            self._works[chunk.document].produced_SH.append(vectors_SH)
 
 
-def encode_documents(
-    decoder: PreTrainedModel, summary_SH: torch.Tensor, works: list[DocumentWork], accumulate: bool, batch_tokens: int
-) -> None:
-    """Encode all documents; the vectors land in their `produced_SH`.
-
-    Documents with equally many carried vectors and similar length share a batch of at most `batch_tokens` positions.
-    """
-    for batch in _batches(works, summary_SH.shape[0], batch_tokens):
-        _encode_batch(decoder, summary_SH, batch, accumulate)
+@dataclass(frozen=True, slots=True)
+class _ChunkLayout:
+    token_ids: np.ndarray
+    positions: np.ndarray
+    """Position of every new position in its document's pass, the kept ones counted."""
+    prompt_PH: torch.Tensor
+    """Vectors that are input of this chunk."""
 
 
-def _batches(works: list[DocumentWork], summary_length: int, batch_tokens: int) -> list[list[DocumentWork]]:
-    batches: list[list[DocumentWork]] = []
-    for work in sorted(works, key=lambda work: work.sort_key, reverse=True):
-        batch = batches[-1] if batches else []
-        fits = batch and work.sort_key[0] == batch[0].sort_key[0]
-        if fits and (len(batch) + 1) * max(_widest_step(work, summary_length), _widest_step(batch[0], summary_length)) <= batch_tokens:
-            batch.append(work)
-        else:
-            batches.append([work])
-    return batches
-
-
-def _widest_step(work: DocumentWork, summary_length: int) -> int:
-    """Most new positions of a step; the first step also runs everything carried, however long."""
-    in_front = max(summary_length, work.sort_key[0])
-    return in_front + max(len(segment) for segment in work.segments_T) + summary_length
-
-
-def _encode_batch(decoder: PreTrainedModel, summary_SH: torch.Tensor, batch: list[DocumentWork], accumulate: bool) -> None:
-    cache = DynamicCache()
-    prompt_BPH = _carried(batch, summary_SH)
-    for index in range(len(batch[0].segments_T)):  # longest first: the documents still running are a prefix of the batch
-        running = [work for work in batch if index < len(work.segments_T)]
-        if len(running) < len(prompt_BPH):
-            prompt_BPH = prompt_BPH[: len(running)]
-            if cache.get_seq_length():
-                cache.batch_select_indices(torch.arange(len(running), device=summary_SH.device))
-        kept = cache.get_seq_length() + prompt_BPH.shape[1]
-        summary_BSH = _step(decoder, summary_SH, prompt_BPH, [work.segments_T[index] for work in running], cache)
-        for work, vectors_SH in zip(running, summary_BSH, strict=True):
-            work.produced_SH.append(vectors_SH)
-        if accumulate and kept:
-            cache.crop(kept - cache.get_seq_length())  # a negative number: how many positions to drop
-        else:
-            cache = DynamicCache()
-        prompt_BPH = summary_BSH
-
-
-def _carried(batch: list[DocumentWork], summary_SH: torch.Tensor) -> torch.Tensor:
-    if batch[0].carried_PH is None:
-        return summary_SH.new_zeros(len(batch), 0, summary_SH.shape[1])
-    return torch.stack([work.carried_PH for work in batch])
-
-
-def _step(
-    decoder: PreTrainedModel,
-    summary_SH: torch.Tensor,
-    prompt_BPH: torch.Tensor,
-    segments_T: list[torch.Tensor],
-    cache: DynamicCache,
-) -> torch.Tensor:
-    """Run [P new vectors ; segment ; summary tokens ; padding] after the cached positions; return [B, S, H]."""
-    n_prompt, n_summary = prompt_BPH.shape[1], len(summary_SH)
-    starts = [n_prompt + len(segment) for segment in segments_T]
-    x = summary_SH.new_zeros(len(segments_T), max(starts) + n_summary, summary_SH.shape[1])
-    x[:, :n_prompt] = prompt_BPH
-    embed = decoder.get_input_embeddings()
-    for row, (segment, start) in enumerate(zip(segments_T, starts, strict=True)):
-        x[row, n_prompt:start] = embed(segment)
-        x[row, start : start + n_summary] = summary_SH
-    positions = cache.get_seq_length() + torch.arange(x.shape[1], device=x.device)[None]
-    hidden = decoder(inputs_embeds=x, position_ids=positions, past_key_values=cache, use_cache=True).last_hidden_state
-    return torch.stack([hidden[row, start : start + n_summary] for row, start in enumerate(starts)])
+def default_step_tokens(device: torch.device) -> int:
+    """Positions of a step that keep the device busy."""
+    if device.type != "cuda":
+        return CPU_STEP_TOKENS
+    return ROWS_PER_MULTIPROCESSOR * torch.cuda.get_device_properties(device).multi_processor_count
