@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ROWS_PER_MULTIPROCESSOR = 128
-"""Rows of a matrix product's tile: a step of 128 positions per multiprocessor leaves none of them idle at the end."""
+POSITIONS_PER_MULTIPROCESSOR = 192
+"""A multiple of a matrix product's tile, so that no multiprocessor idles at a product's end."""
 CPU_STEP_TOKENS = 4096
 
 
@@ -192,4 +192,4 @@ def default_step_tokens(device: torch.device) -> int:
     """Positions of a step that keep the device busy."""
     if device.type != "cuda":
         return CPU_STEP_TOKENS
-    return ROWS_PER_MULTIPROCESSOR * torch.cuda.get_device_properties(device).multi_processor_count
+    return POSITIONS_PER_MULTIPROCESSOR * torch.cuda.get_device_properties(device).multi_processor_count

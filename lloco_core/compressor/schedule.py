@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from lloco_core.compressor.memory import KeyValueMemory
 
 
+HEAD_START = 4
+"""Passes by which a waiting document must exceed one under way to go first: fewer documents hold memory at a time."""
+
+
 @dataclass(slots=True, eq=False)
 class DocumentProgress:
     """A document on its way: which pass it is in, and how many new positions of it are computed."""
@@ -127,9 +131,10 @@ class Schedule:
             if document.ended:
                 self.withdraw(document)
 
-    def _priority(self, document: DocumentProgress) -> tuple[int, bool, int]:
+    def _priority(self, document: DocumentProgress) -> tuple[int, int]:
+        passes_left = len(document.segment_tokens) - document.segment
         waited = self._n_steps - document.submitted
-        return len(document.segment_tokens) - document.segment + waited, document.region is not None, document.done
+        return passes_left + waited + HEAD_START * (document.region is not None), document.done
 
     def _admit(self, document: DocumentProgress) -> bool:
         document.region = self._memory.allocate(document.capacity)
