@@ -74,8 +74,12 @@ class EncoderConfig(Concern):
     """`auto`: bfloat16 on a GPU, float32 on a CPU."""
     segment_length: int | None = Field(None, ge=1)
     """Tokens per segment; by default what the checkpoint was trained with."""
-    batch_tokens: int = Field(16_384, ge=1)
-    """Upper bound of new positions in one forward pass."""
+    batch_tokens: int | None = Field(None, ge=1)
+    """New positions of one forward pass; by default what keeps the device busy."""
+    quantization: Literal["none", "fp8"] = "none"
+    """`fp8` computes the linear layers in float8 on GPUs that have it (compute capability 8.9 and later): faster, other vectors."""
+    memory_fraction: float = Field(0.9, gt=0, le=1)
+    """Share of the GPU's free memory that keys, values, and activations may take."""
 
 
 class StoreConfig(Concern):

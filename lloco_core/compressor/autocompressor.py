@@ -108,6 +108,8 @@ class AutoCompressor:
         self.folder = folder
         self.fast = fast
         self.batch_tokens = batch_tokens
+        if quantization not in ("none", "fp8") or (quantization != "none" and not fast):
+            raise ConfigurationError(f"quantization {quantization!r} with fast={fast} is not supported; use none, or fp8 with fast=True")
         self.quantization = quantization
         self.memory_fraction = memory_fraction
         self.accumulate = bool(getattr(model.config, "accumulate_summary", True))
@@ -183,7 +185,7 @@ class AutoCompressor:
         else:
             for work in works:
                 self.plain_encode(work)
-        return [torch.cat(work.produced_SH).cpu() for work in works]
+        return [work.result() for work in works]
 
     def plain_encode(self, work: DocumentWork) -> None:
         """The definition: one document, no cache, the soft prompt encoded again in every segment."""
@@ -194,7 +196,7 @@ class AutoCompressor:
             x = torch.cat([prompt_PH, tokens_TH, self.summary_SH])
             hidden = decoder(inputs_embeds=x[None], use_cache=False).last_hidden_state[0]
             new_SH = hidden[-self.summary_length :]
-            work.produced_SH.append(new_SH)
+            work.on_host_SH.append(new_SH.cpu())
             prompt_PH = torch.cat([prompt_PH, new_SH]) if self.accumulate else new_SH
 
     def _segments(self, order: int, ids: Sequence[int], length: int) -> list[np.ndarray]:

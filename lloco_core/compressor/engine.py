@@ -22,7 +22,7 @@ from lloco_core.compressor.busy import DeviceClock
 from lloco_core.compressor.decoder import PackedDecoder, PackedStep
 from lloco_core.compressor.memory import KeyValueMemory, plan_positions
 from lloco_core.compressor.schedule import Chunk, DocumentProgress, Schedule
-from lloco_core.errors import EncodingError
+from lloco_core.errors import ConfigurationError, EncodingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +38,22 @@ CPU_STEP_TOKENS = 4096
 
 @dataclass(slots=True, eq=False)
 class DocumentWork:
-    """A document for the engine: its segments, what stands before them, and the vectors produced so far."""
+    """A document for the engine: its segments, what stands before them, and its vectors so far."""
 
     order: int
     segments_T: list[np.ndarray]
     carried_PH: torch.Tensor | None
-    produced_SH: list[torch.Tensor] = field(default_factory=list)
+    newest_SH: torch.Tensor | None = None
+    """Vectors of the last pass, on the device: the next one's prompt."""
+    on_host_SH: list[torch.Tensor] = field(default_factory=list)
+    """Vectors of all passes on the CPU, complete when the device has passed `ready`."""
+    ready: torch.cuda.Event | None = None
+
+    def result(self) -> torch.Tensor:
+        """All vectors [S * segments, H] on the CPU."""
+        if self.ready is not None:
+            self.ready.synchronize()
+        return torch.cat(self.on_host_SH)
 
 
 class Engine:
@@ -58,13 +68,16 @@ class Engine:
         fp8: bool = False,
         memory_fraction: float = 0.9,
     ) -> None:
-        self._embed = decoder.get_input_embeddings()
+        if fp8:
+            _refuse_without_float8(summary_SH.device)
         self._summary_SH = summary_SH
+        self._vocabulary = decoder.config.vocab_size
         self._accumulate = accumulate
-        self.decoder = PackedDecoder(decoder, fp8)
+        self.decoder = PackedDecoder(decoder, summary_SH, fp8)
         shape, device = self.decoder.shape, self.decoder.device
         self.step_tokens = max(step_tokens or default_step_tokens(device), len(summary_SH))
-        limit = plan_positions(shape, self.decoder.dtype, device, self.step_tokens, memory_fraction)
+        while (limit := plan_positions(shape, self.decoder.dtype, device, self.step_tokens, memory_fraction)) < self.step_tokens:
+            self._halve_step()
         self.memory = KeyValueMemory(shape, self.decoder.dtype, device, limit)
         self._clock = DeviceClock(device)
         self._schedule = Schedule(self.memory)
@@ -72,7 +85,7 @@ class Engine:
         self._lock = threading.Lock()
 
     def encode_documents(self, works: Sequence[DocumentWork]) -> None:
-        """Encode documents; their vectors land in `produced_SH`.
+        """Encode documents; their vectors are what `result()` of each returns then.
 
         Raises:
             EncodingError: a document does not fit into the device's memory.
@@ -127,10 +140,10 @@ class Engine:
         smaller = self.step_tokens // 2
         if smaller < len(self._summary_SH):
             raise EncodingError(
-                f"the device is out of memory even for a step of {self.step_tokens} positions; "
+                f"the device has no memory even for a step of {self.step_tokens} positions; "
                 "free it of other processes or use one with more memory"
             )
-        logger.warning("out of memory in a step of %s positions, going on with %s", f"{self.step_tokens:,}", f"{smaller:,}")
+        logger.warning("no memory for a step of %s positions, going on with %s", f"{self.step_tokens:,}", f"{smaller:,}")
         self.step_tokens = smaller
         torch.cuda.empty_cache()
 
@@ -150,33 +163,45 @@ class Engine:
         ]
         on_device = to_device(np.concatenate(indices).astype(np.int64), device).split([len(index) for index in indices])
         token_ids_M, positions_M, slots_M, rows_R, prompt_rows_P = on_device
-        x_MH = self._embed(token_ids_M)
-        x_MH.index_copy_(0, rows_R, self._summary_SH.repeat(len(rows), 1))
-        x_MH.index_copy_(0, prompt_rows_P, torch.cat([layout.prompt_PH for layout in layouts]))
-        step = PackedStep(positions_M, slots_M, rows_R, *self._spans(chunks, layouts))
-        return self.decoder(x_MH, step, self.memory)
+        prompt_PH = torch.cat([layout.prompt_PH for layout in layouts])
+        spans = self._spans(chunks, layouts)
+        return self.decoder(PackedStep(token_ids_M, prompt_rows_P, prompt_PH, positions_M, slots_M, rows_R, *spans), self.memory)
 
     def _spans(self, chunks: Sequence[Chunk], layouts: Sequence[_ChunkLayout]) -> tuple[Spans, Spans]:
-        spans = [(chunk.n_positions, chunk.document.region, int(layout.positions[-1]) + 1) for chunk, layout in zip(chunks, layouts, strict=True)]
-        row_spans = [(len(self._summary_SH), *span[1:]) for chunk, span in zip(chunks, spans, strict=True) if chunk.ends]
-        return tuple(Spans(*([span[i] for span in some] for i in range(3)), self.decoder.device) for some in (spans, row_spans))
+        """All new positions as queries, and the summary tokens alone."""
+        queries = [chunk.n_positions for chunk in chunks]
+        starts = [chunk.document.region for chunk in chunks]
+        keys = [int(layout.positions[-1]) + 1 for layout in layouts]
+        ending = [index for index, chunk in enumerate(chunks) if chunk.ends]
+        rows = [len(self._summary_SH)] * len(ending), [starts[index] for index in ending], [keys[index] for index in ending]
+        return Spans(queries, starts, keys, self.decoder.device), Spans(*rows, self.decoder.device)
 
     def _layout(self, chunk: Chunk) -> _ChunkLayout:
         document, work = chunk.document, self._works[chunk.document]
         prompt, first, last = document.prompt(document.segment), chunk.first, chunk.first + chunk.n_positions
         segment = work.segments_T[document.segment]
-        token_ids = np.zeros(chunk.n_positions, np.int64)  # prompt vectors and summary tokens are put in their places afterwards
+        token_ids = np.zeros(chunk.n_positions, np.int64)
         tokens = segment[max(first - prompt, 0) : max(last - prompt, 0)]
         start = max(prompt - first, 0)
         token_ids[start : start + len(tokens)] = tokens
-        vectors = work.produced_SH[-1] if document.segment else work.carried_PH
+        if chunk.ends:
+            token_ids[-len(self._summary_SH) :] = self._vocabulary + np.arange(len(self._summary_SH))
+        vectors = work.newest_SH if document.segment else work.carried_PH
         prompt_PH = self._summary_SH[:0] if vectors is None else vectors[first : min(last, prompt)]
         return _ChunkLayout(token_ids, document.kept(document.segment) + np.arange(first, last), prompt_PH)
 
     def _hand_out(self, chunks: Sequence[Chunk], vectors_RH: torch.Tensor) -> None:
-        ending = [chunk for chunk in chunks if chunk.ends]
-        for chunk, vectors_SH in zip(ending, vectors_RH.split(len(self._summary_SH)), strict=False):
-            self._works[chunk.document].produced_SH.append(vectors_SH)
+        on_host_RH = vectors_RH.to("cpu", non_blocking=True)  # to pinned memory, while the next step runs
+        ready = None
+        if vectors_RH.is_cuda:
+            ready = torch.cuda.Event()
+            ready.record()
+        pieces = zip(vectors_RH.split(len(self._summary_SH)), on_host_RH.split(len(self._summary_SH)), strict=True)
+        for chunk, (vectors_SH, host_SH) in zip([chunk for chunk in chunks if chunk.ends], pieces, strict=False):
+            work = self._works[chunk.document]
+            work.newest_SH = vectors_SH
+            work.on_host_SH.append(host_SH)
+            work.ready = ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,3 +218,11 @@ def default_step_tokens(device: torch.device) -> int:
     if device.type != "cuda":
         return CPU_STEP_TOKENS
     return POSITIONS_PER_MULTIPROCESSOR * torch.cuda.get_device_properties(device).multi_processor_count
+
+
+def _refuse_without_float8(device: torch.device) -> None:
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < (8, 9):
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        raise ConfigurationError(
+            f"encoder.quantization is fp8, and {name} has no float8 products (compute capability 8.9 or later); set it to none"
+        )

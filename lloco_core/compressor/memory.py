@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lloco_core.errors import EncodingError
-
 if TYPE_CHECKING:
     from lloco_core.compressor.decoder import DecoderShape
 
@@ -112,21 +110,15 @@ class Regions:
 
 
 def plan_positions(shape: DecoderShape, dtype: torch.dtype, device: torch.device, step_tokens: int, fraction: float) -> int:
-    """Positions whose keys and values fit beside a step's activations: `fraction` of the free memory less those.
-
-    Raises:
-        EncodingError: not even one step's positions fit.
-    """
+    """Positions whose keys and values fit beside a step's activations into `fraction` of the free memory."""
     per_position = 2 * shape.n_layers * shape.kv_heads * shape.head_dim * dtype.itemsize
-    if device.type == "cuda":
-        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        free = fraction * (torch.cuda.mem_get_info(device)[0] + reusable) - step_tokens * shape.activation_width * dtype.itemsize
-    else:
-        free = CPU_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    positions = min(int(free) // per_position, MAX_ELEMENTS // (shape.kv_heads * shape.head_dim))
-    if positions < step_tokens:
-        raise EncodingError(
-            f"{max(free, 0) / 1e9:.1f} GB of free memory hold the keys and values of {max(positions, 0):,} positions, a step has "
-            f"{step_tokens:,}; lower encoder.batch_tokens, or use a device with more memory"
-        )
-    return positions
+    free = fraction * free_bytes(device) - step_tokens * shape.activation_width * dtype.itemsize
+    return max(0, min(int(free) // per_position, MAX_ELEMENTS // (shape.kv_heads * shape.head_dim)))
+
+
+def free_bytes(device: torch.device) -> float:
+    """Bytes that may still be allocated on a device; on a CPU a share of the machine's memory."""
+    if device.type != "cuda":
+        return CPU_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + reusable

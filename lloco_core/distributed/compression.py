@@ -100,7 +100,13 @@ class _Compress:
         config = job.encoder
         self.job = job
         self.encoder = load_encoder(
-            config.model, config.device, config.dtype, segment_length=config.segment_length, batch_tokens=config.batch_tokens
+            config.model,
+            config.device,
+            config.dtype,
+            segment_length=config.segment_length,
+            batch_tokens=config.batch_tokens,
+            quantization=config.quantization,
+            memory_fraction=config.memory_fraction,
         )
         if self.encoder.fingerprint != job.encoder_fingerprint:
             raise EncodingError(

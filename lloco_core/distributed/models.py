@@ -35,6 +35,6 @@ def _inspect(encoder: EncoderConfig, retrieval: RetrievalConfig) -> ModelFacts:
     from lloco_core.compressor.checkpoint import locate_checkpoint, read_config
     from lloco_core.retrieval.embedder import Embedder
 
-    fingerprint, segment_length = encoder_identity(encoder.model, encoder.dtype, encoder.segment_length)
+    fingerprint, segment_length = encoder_identity(encoder.model, encoder.dtype, encoder.segment_length, encoder.quantization)
     config = read_config(locate_checkpoint(encoder.model))
     return ModelFacts(fingerprint, segment_length, config.summary_length, config.hidden_size, Embedder(retrieval.model).dimension)

@@ -9,7 +9,9 @@ import pytest
 import torch
 from tiny_checkpoints import BASES, HIDDEN, SUMMARY, WINDOW, Tiny, document, expected_vectors
 
-from lloco_core.compressor import AutoCompressor, load_encoder
+from lloco_core.compressor import AutoCompressor, decoder, load_encoder
+from lloco_core.compressor.decoder import PackedStep
+from lloco_core.compressor.memory import KeyValueMemory
 
 TOLERANCE = 1e-4
 """Largest difference of a value in float32; the values themselves are of order 1."""
@@ -32,13 +34,24 @@ def assert_close(found: list[torch.Tensor], expected: list[torch.Tensor], tolera
         assert (vectors - right).abs().max() < tolerance, f"document {index}"
 
 
-def count_positions(encoder: AutoCompressor) -> list[tuple[int, int]]:
-    """Rows and positions of every forward pass from now on."""
-    passes: list[tuple[int, int]] = []
-    encoder.model.get_decoder().register_forward_pre_hook(
-        lambda module, args, kwargs: passes.append(tuple(kwargs["inputs_embeds"].shape[:2])), with_kwargs=True
-    )
-    return passes
+def count_steps(encoder: AutoCompressor, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Positions per document in every step from now on."""
+    steps: list[list[int]] = []
+    run = encoder.engine.decoder
+
+    def counted(step: PackedStep, memory: KeyValueMemory) -> torch.Tensor:
+        steps.append(step.spans.query_lengths)
+        return run(step, memory)
+
+    monkeypatch.setattr(encoder.engine, "decoder", counted)
+    counted.device, counted.shape = run.device, run.shape
+    return steps
+
+
+def new_positions(n_tokens: int, carried: int = 0) -> int:
+    """Positions that a document costs when everything seen before is kept."""
+    n_segments = -(-n_tokens // LENGTH)
+    return carried + n_tokens + SUMMARY * (2 * n_segments - 1)
 
 
 @EVERY_BASE
@@ -85,31 +98,39 @@ def test_prefixes_of_different_lengths_and_none(checkpoint: Checkpoint, base: st
     assert (found[0] - expected_vectors(tiny, documents[0], LENGTH, None, accumulate)).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 150, 400, 10**9])
+@pytest.mark.parametrize("batch_tokens", [1, 7, 50, 150, 400, 10_000])
 @pytest.mark.parametrize("accumulate", [True, False], ids=["accumulate", "rmt"])
-def test_batch_size_changes_neither_results_nor_their_order(checkpoint: Checkpoint, batch_tokens: int, accumulate: bool) -> None:
+def test_steps_of_any_size_give_the_same_vectors(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, batch_tokens: int, accumulate: bool
+) -> None:
     tiny = checkpoint(accumulate=accumulate)
     expected = [expected_vectors(tiny, ids, LENGTH, accumulate=accumulate) for ids in MIXED]
     encoder = load_encoder(str(tiny.folder), segment_length=LENGTH, batch_tokens=batch_tokens)
-    passes = count_positions(encoder)
+    steps = count_steps(encoder, monkeypatch)
     assert_close(encoder.encode(MIXED), expected)
     assert_close(encoder.encode(MIXED[::-1]), expected[::-1])
-    assert all(rows == 1 or rows * width <= batch_tokens for rows, width in passes)
-    if batch_tokens == 1:
-        assert len(passes) == 2 * sum(len(vectors) // SUMMARY for vectors in expected)  # every document on its own
-    if batch_tokens == 10**9:
-        assert [rows for rows, _ in passes] == [8, 4, 3, 1, 1] * 2  # all share one batch and leave it when they end
+    assert max(sum(step) for step in steps) <= max(batch_tokens, SUMMARY)
+    assert sum(sum(step) for step in steps) == 2 * sum(new_positions(len(ids)) for ids in MIXED)  # no padding, nothing twice
+    if batch_tokens == 10_000:
+        assert [len(step) for step in steps] == [8, 4, 3, 1, 1] * 2  # all together, and each leaves when it ends
 
 
-def test_a_long_prefix_counts_for_the_batch_limit(checkpoint: Checkpoint) -> None:
+def test_steps_are_full_until_the_documents_end(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_encoder(str(checkpoint().folder), segment_length=LENGTH, batch_tokens=150)
+    steps = count_steps(encoder, monkeypatch)
+    encoder.encode([document(n) for n in (400, 90, 30, 200, 10, 350, 120, 60, 400, 45)])
+    assert all(sum(step) > 150 - SUMMARY for step in steps[:-2])  # summary tokens are not parted, so a few positions may stay free
+
+
+def test_a_long_prefix_is_taken_in_several_steps(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = checkpoint()
-    encoder = load_encoder(str(tiny.folder), segment_length=LENGTH, batch_tokens=300)
-    passes = count_positions(encoder)
-    documents, prefix = [document(50, seed) for seed in range(6)], torch.randn(100, HIDDEN)
-    found = encoder.encode(documents, prefix=[prefix] * 6)
+    encoder = load_encoder(str(tiny.folder), segment_length=LENGTH, batch_tokens=60)
+    steps = count_steps(encoder, monkeypatch)
+    documents, prefix = [document(50, seed) for seed in range(3)], torch.randn(100, HIDDEN)
+    found = encoder.encode(documents, prefix=[prefix] * 3)
     assert_close(found, [expected_vectors(tiny, ids, LENGTH, prefix) for ids in documents])
-    assert max(rows * width for rows, width in passes) <= 300
-    assert passes[0] == (2, 100 + LENGTH + SUMMARY)
+    assert max(sum(step) for step in steps) == 60
+    assert sum(sum(step) for step in steps) == 3 * new_positions(50, carried=100)
 
 
 @EVERY_BASE
@@ -118,10 +139,20 @@ def test_prefix_reuse_equals_recomputing_over_seven_segments(checkpoint: Checkpo
     folder = str(checkpoint(base, accumulate=accumulate).folder)
     documents = [document(6 * LENGTH + 7), document(5 * LENGTH), document(LENGTH + 1)]
     fast, plain = (load_encoder(folder, fast=fast, segment_length=LENGTH) for fast in (True, False))
-    passes, plain_passes = count_positions(fast), count_positions(plain)
     assert_close(fast.encode(documents), plain.encode(documents))
-    assert max(width for _, width in passes) == SUMMARY + LENGTH + SUMMARY
-    assert max(width for _, width in plain_passes) == (5 * SUMMARY if accumulate else SUMMARY) + LENGTH + SUMMARY
+
+
+@EVERY_BASE
+def test_without_the_first_layers_table(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, base: str) -> None:
+    tiny = checkpoint(base)
+    monkeypatch.setattr(decoder, "TABLE_SHARE", 0)
+    encoder = load_encoder(str(tiny.folder), segment_length=LENGTH)
+    assert_close(encoder.encode(MIXED), [expected_vectors(tiny, ids, LENGTH) for ids in MIXED])
+
+
+def test_a_single_layer(checkpoint: Checkpoint) -> None:
+    tiny = checkpoint(num_hidden_layers=1)
+    assert_close(load_encoder(str(tiny.folder), segment_length=LENGTH).encode(MIXED), [expected_vectors(tiny, i, LENGTH) for i in MIXED])
 
 
 @EVERY_BASE
@@ -136,12 +167,14 @@ def test_continuing_equals_encoding_in_one_go(checkpoint: Checkpoint, base: str,
     assert_close(rest, [whole[k * SUMMARY :] for k in kept])
 
 
-def test_the_vectors_are_taken_after_the_final_norm(checkpoint: Checkpoint) -> None:
+@BOTH_WAYS
+def test_the_vectors_are_taken_after_the_final_norm(checkpoint: Checkpoint, fast: bool) -> None:
     tiny = checkpoint()
-    encoder = load_encoder(str(tiny.folder))
+    x = torch.cat([tiny.model.model.embed_tokens(torch.tensor(document(30))), tiny.summary_SH])
     before: list[torch.Tensor] = []
-    encoder.model.model.norm.register_forward_pre_hook(lambda module, args: before.append(args[0][0]))
-    (vectors,) = encoder.encode([document(30)])
+    tiny.model.model.norm.register_forward_pre_hook(lambda module, args: before.append(args[0][0]))
+    tiny.model.model(inputs_embeds=x[None], use_cache=False)
+    (vectors,) = load_encoder(str(tiny.folder), fast=fast).encode([document(30)])
     hidden = before[0][-SUMMARY:]
     normed = hidden / torch.sqrt(hidden.pow(2).mean(-1, keepdim=True) + tiny.model.config.rms_norm_eps)
     assert_close([vectors], [normed * tiny.model.model.norm.weight])
