@@ -1,7 +1,8 @@
 """The documents of a row: random token ids of given lengths, the same for every engine and every run with one seed.
 
 `6k`, `30k`, `128k`: equal documents of that many times 1,024 tokens; a plain number: so many tokens. `mix`: log-normal lengths in
-random order. `128k+short`: one long document beside many short ones. These two are for segments of 1,536 tokens; shorter segments shrink them.
+random order. `128k+short`: one long document beside many short ones. The two are for segments of 1,536 tokens and shrink with shorter
+segments.
 """
 
 from __future__ import annotations
