@@ -40,6 +40,7 @@ def category(name: str) -> str:
 
 def profile_window(encode: Callable[[], object], seconds: float) -> list[Kernel]:
     """Kernels within a window of an encoding that is known to take so many seconds."""
+    profile_whole(torch.cuda.synchronize)  # the recorder can only be set up by the main thread
     kernels: list[Kernel] = []
     recorder = threading.Thread(target=_record, args=(kernels, 0.4 * seconds, min(WINDOW_SECONDS, 0.3 * seconds)))
     recorder.start()
