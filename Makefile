@@ -73,3 +73,13 @@ clean: ## Remove the store, corpus, and Prefect database of `make run`
 .PHONY: benchmark-night
 benchmark-night: setup ## Measure the default night and update the README's table
 	$(BIN)/python benchmarks/night.py
+
+.PHONY: benchmark-encode
+benchmark-encode: setup ## Measure the encoder on this machine (card or CPU) and update the README's table
+	$(BIN)/python benchmarks/encode.py $(ARGS)
+	$(BIN)/python benchmarks/encode.py --readme
+
+.PHONY: readme-tables
+readme-tables: setup ## Update the README's tables from the result files
+	$(BIN)/python benchmarks/night.py --readme
+	$(BIN)/python benchmarks/encode.py --readme

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import report
 from benchmarks.night import END, OUTPUT_END, OUTPUT_START, START, output_block, readme_block
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,7 @@ def commands(section: str) -> list[str]:
 def test_figures_and_output_are_those_of_the_result_files():
     assert README.split(START)[1].split(END)[0].strip() == readme_block()
     assert README.split(OUTPUT_START)[1].split(OUTPUT_END)[0].strip() == output_block()
+    assert README.split(report.START)[1].split(report.END)[0].strip() == report.readme_block()
 
 
 def test_every_make_target_of_the_documents_exists():
