@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from benchmarks.shapes import Weights, stand_in_for_config
+from benchmarks.shapes import Weights
 from benchmarks.stock import OriginalEngine, StockEngine
 
 if TYPE_CHECKING:
@@ -38,13 +38,16 @@ def build_engine(name: str, weights: Weights, batch_tokens: int | None = None) -
 
 def build_encoder(weights: Weights, quantization: str, batch_tokens: int | None) -> AutoCompressor:
     """The package's encoder."""
-    stand_in_for_config()
     from lloco_core.compressor import AutoCompressor
 
-    options = {} if quantization == "none" else {"quantization": quantization}
-    if batch_tokens:
-        options["batch_tokens"] = batch_tokens
-    return AutoCompressor(weights.model, weights.summary_SH, weights.folder, fast=True, segment_length=weights.segment_length, **options)
+    return AutoCompressor(
+        weights.model,
+        weights.summary_SH,
+        weights.folder,
+        segment_length=weights.segment_length,
+        batch_tokens=batch_tokens,
+        quantization=quantization,
+    )
 
 
 def release_memory() -> None:

@@ -90,7 +90,8 @@ def text_table(result: Result) -> str:
     fp8 = result.get("ceiling_fp8_tflops")
     lines.append(
         f"{result['hardware']['name']} {result['shape']} {result['dtype']}: ceiling {result['ceiling_tflops']:.4g} TFLOP/s "
-        f"(before {result['ceiling_before']:.4g}, after {result['ceiling_after'] or 0:.4g}{f', fp8 {fp8:.4g}' if fp8 else ''})"
+        f"(before {result['ceiling_before']:.4g}, after {result['ceiling_after'] or 0:.4g}, "
+        f"sustained {result.get('ceiling_sustained_tflops') or 0:.4g}{f', fp8 {fp8:.4g}' if fp8 else ''})"
     )
     lines += [f"FAILED {error}" for error in result.get("errors", [])]
     return "\n".join(lines)

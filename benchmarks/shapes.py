@@ -6,11 +6,8 @@ Shape suffixes: S summary length, H hidden size.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -115,20 +112,8 @@ def _random_weights(shape: str, device: str, dtype: torch.dtype, seed: int) -> W
 
 
 def _reference_weights(device: str, dtype: torch.dtype) -> Weights:
-    stand_in_for_config()
     from lloco_core.compressor.checkpoint import load_model, locate_checkpoint
 
     folder = locate_checkpoint("reference")
     model, summary_SH = load_model(folder, dtype, device)
     return Weights(model, summary_SH, model.config.segment_length, folder)
-
-
-def stand_in_for_config() -> None:
-    """Let `lloco_core.compressor` be imported where pydantic is not installed (a GPU machine with the model libraries only).
-
-    `compressor.checkpoint` takes one constant from `lloco_core.config`, whose models need pydantic.
-    """
-    if importlib.util.find_spec("pydantic") is None and "lloco_core.config" not in sys.modules:
-        module = ModuleType("lloco_core.config")
-        module.REFERENCE_MODEL = "reference"
-        sys.modules["lloco_core.config"] = module

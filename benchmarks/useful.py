@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CUDA_EDGE, CPU_EDGE = 8192, 2048
 WARMUPS, REPEATS = 10, 50
+SUSTAINED_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,16 @@ def useful_operations(lengths: Iterable[int], cost: Cost, segment_length: int, s
     return total
 
 
-def matrix_ceiling(device: str, dtype: torch.dtype) -> float:
-    """TFLOP/s of a large square matrix product on random data in this format, the median of many."""
+def matrix_ceiling(device: str, dtype: torch.dtype, seconds: float = 0.0) -> float:
+    """TFLOP/s of a large square matrix product on random data in this format, the median of many.
+
+    Some tens of products run at the card's full clock. Over `seconds` the card settles at the clock that its power limit
+    allows; no work that goes on for longer is faster than that.
+    """
     edge = CUDA_EDGE if device.startswith("cuda") else CPU_EDGE
     left, right = (torch.randn(edge, edge, device=device, dtype=dtype) for _ in range(2))
     out = torch.empty_like(left)
-    return _tflops(lambda: torch.mm(left, right, out=out), device, edge)
+    return _tflops(lambda: torch.mm(left, right, out=out), device, edge, seconds)
 
 
 def fp8_ceiling(device: str) -> float | None:
@@ -79,8 +84,11 @@ def fp8_ceiling(device: str) -> float | None:
         return None
 
 
-def _tflops(multiply: Callable[[], object], device: str, edge: int) -> float:
-    seconds = _cuda_seconds(multiply) if device.startswith("cuda") else _cpu_seconds(multiply)
+def _tflops(multiply: Callable[[], object], device: str, edge: int, least_seconds: float = 0.0) -> float:
+    measure = _cuda_seconds if device.startswith("cuda") else _cpu_seconds
+    started, seconds = time.monotonic(), measure(multiply)
+    while time.monotonic() - started < least_seconds:
+        seconds = measure(multiply)
     return 2 * edge**3 / statistics.median(seconds) / 1e12
 
 
