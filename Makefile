@@ -73,3 +73,7 @@ clean: ## Remove the store, corpus, and Prefect database of `make run`
 .PHONY: benchmark-night
 benchmark-night: setup ## Measure the default night and update the README's table
 	$(BIN)/python benchmarks/night.py
+
+.PHONY: benchmark-vectors
+benchmark-vectors: setup ## Measure what the formats of stored vectors cost and update the table in docs/operations.md
+	$(BIN)/python benchmarks/vectors.py $(ARGS)
