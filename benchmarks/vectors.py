@@ -1,8 +1,8 @@
 """What each format of stored vectors costs and keeps: bytes, distance to the 16-bit vectors, facts read from them, perplexity after them.
 
 `make benchmark-vectors` writes `benchmarks/results/vectors-cpu.json` and puts its table into docs/operations.md between the markers;
-`--docs` only does the last, `--documents FOLDER` measures on the .txt files of a folder. All vectors go through a store: they are
-written as shards, committed, published, and read back.
+`--docs` only does the last, `--documents FOLDER` measures on the .txt files of a folder, `--model` another checkpoint. All vectors go
+through a store: they are written as shards, committed, published, and read back.
 
 Shape suffixes: T tokens, P vectors of a document, H hidden size.
 """
@@ -25,7 +25,7 @@ import torch
 from benchmarks.machine import ROOT, between, provenance
 from lloco_core.answer.local import LocalAnswerer
 from lloco_core.compressor import AutoCompressor, load_encoder
-from lloco_core.config import AnswerConfig, VectorFormat
+from lloco_core.config import REFERENCE_MODEL, AnswerConfig, VectorFormat
 from lloco_core.fingerprint import digest
 from lloco_core.store.commit import Committer, begin_plan
 from lloco_core.store.lease import CommitLease
@@ -80,17 +80,18 @@ def main() -> None:
     """Measure, write the result file, and update the document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=Path, help="folder of .txt files; by default the topics of Python's help()")
+    parser.add_argument("--model", default=REFERENCE_MODEL, help="checkpoint: `reference`, a folder, or a hub name")
     parser.add_argument("--output", type=Path, default=RESULT, help="result file")
     parser.add_argument("--docs", action="store_true", help="only bring docs/operations.md up to date")
     options = parser.parse_args()
     if not options.docs:
-        options.output.write_text(json.dumps(measure(options.documents), indent=2) + "\n")
+        options.output.write_text(json.dumps(measure(options.documents, options.model), indent=2) + "\n")
     DOCS.write_text(between(DOCS.read_text(), START, END, docs_block()))
 
 
-def measure(folder: Path | None) -> dict:
+def measure(folder: Path | None, model: str = REFERENCE_MODEL) -> dict:
     """All figures of all formats."""
-    encoder = load_encoder("reference", device="cpu", dtype="float32")
+    encoder = load_encoder(model, device="cpu", dtype="float32")
     texts = _longest(_texts(folder), encoder)
     cases, continuations = needle_cases(texts, encoder), [_continuation(name, text, encoder) for name, text in texts.items()]
     inputs_T = {case.name: encoder.tokenize(case.text)[0] for case in cases} | {item.name: item.context_T for item in continuations}
@@ -104,23 +105,27 @@ def measure(folder: Path | None) -> dict:
             _sizes(form, encoder, table_bytes, sum(map(len, exact.values())))
             | _distances(exact, stored)
             | {
-                "needles_found": sum(answer == case.city for answer, case in zip(answers[form], cases, strict=True)),
+                "needles_found": _n_found(answers[form], cases),
                 "answers_as_with_float16": sum(a == b for a, b in zip(answers[form], answers["float16"], strict=True)),
                 "perplexity": _perplexity(continuations, [stored[item.name] for item in continuations], encoder),
             }
         )
         print(json.dumps(rows[-1]), flush=True)
     without = LocalAnswerer(encoder, AnswerConfig(max_new_tokens=8)).answer(QUESTION, None)
+    coarse = {name: _in_4_bits(vectors_PH) for name, vectors_PH in exact.items()}
     others = [exact[item.name] for item in (*continuations[1:], continuations[0])]
     return {
         **provenance("make benchmark-vectors", PACKAGES),
+        "model": {"name": model, "hidden_size": encoder.hidden_size},
         "documents": {"source": folder.name if folder else "pydoc_data.topics", "names": list(texts)},
         "needles": {"cases": len(cases), "tokens": HAYSTACK, "depths": DEPTHS},
         "perplexity": {"context_tokens": len(continuations[0].context_T), "scored_tokens": len(texts) * (FOLLOWING - 1)},
         "vectors": sum(map(len, exact.values())),
         "formats": rows,
         "controls": {
-            "needles_found_without_vectors": sum(_city(without) == case.city for case in cases),
+            "needles_found_without_vectors": _n_found([_city(without)] * len(cases), cases),
+            "needles_found_in_4_bits": _n_found(_answers(cases, coarse, encoder), cases),
+            "perplexity_in_4_bits": _perplexity(continuations, [coarse[item.name] for item in continuations], encoder),
             "perplexity_without_vectors": _perplexity(continuations, [None] * len(continuations), encoder),
             "perplexity_after_another_document": _perplexity(continuations, others, encoder),
         },
@@ -220,6 +225,16 @@ def _answers(cases: list[Case], stored: Vectors, encoder: AutoCompressor) -> lis
     return [_city(answerer.answer(QUESTION, stored[case.name])) for case in cases]
 
 
+def _n_found(answers: list[str], cases: list[Case]) -> int:
+    return sum(answer == case.city for answer, case in zip(answers, cases, strict=True))
+
+
+def _in_4_bits(vectors_PH: np.ndarray) -> np.ndarray:
+    """Rounded as int8 is, to 15 steps: a format that is not offered, to see that these figures can get worse."""
+    scales_P1 = np.abs(vectors_PH).max(axis=1, keepdims=True).astype(np.float32) / 7
+    return (np.rint(vectors_PH / scales_P1) * scales_P1).astype(np.float16)
+
+
 def _city(answer: str) -> str:
     return answer.strip().rstrip(".")
 
@@ -244,10 +259,11 @@ def _losses(continuations: list[Continuation], vectors: list[np.ndarray | None],
 def docs_block() -> str:
     """The table of the result file."""
     result = json.loads(RESULT.read_text())
-    rows, cases, controls = result["formats"], result["needles"]["cases"], result["controls"]
+    model, documents, rows, controls = (result[name] for name in ("model", "documents", "formats", "controls"))
+    cases = result["needles"]["cases"]
     full = rows[0]["table_bytes"]
     lines = [
-        f"Reference checkpoint, {len(result['documents']['names'])} documents of `{result['documents']['source']}`, "
+        f"Checkpoint `{model['name']}` ({model['hidden_size']} wide), {len(documents['names'])} documents of `{documents['source']}`, "
         f"{result['vectors']:,} vectors written to a store and read back; from `benchmarks/results/{RESULT.name}`:",
         "",
         "| `store.vectors` | " + " | ".join(row["format"] for row in rows) + " |",
@@ -261,10 +277,17 @@ def docs_block() -> str:
         _line("answers as with 16 bits", [f"{row['answers_as_with_float16']} of {cases}" for row in rows]),
         _line("perplexity of the text that follows", [f"{row['perplexity']:.2f}" for row in rows]),
         "",
-        f"Without vectors: {controls['needles_found_without_vectors']} facts, perplexity {controls['perplexity_without_vectors']:.2f}. "
-        f"With the vectors of another document: perplexity {controls['perplexity_after_another_document']:.2f}.",
+        "For comparison: " + "; ".join(f"{name} {value:g}" for name, value in _controls(controls)) + ".",
     ]
     return "\n".join(lines)
+
+
+def _controls(found: dict) -> Iterator[tuple[str, float]]:
+    yield "facts read without vectors:", found["needles_found_without_vectors"]
+    yield "from vectors rounded to 4 bits (not offered):", found["needles_found_in_4_bits"]
+    yield "perplexity without vectors:", round(found["perplexity_without_vectors"], 2)
+    yield "with those of another document:", round(found["perplexity_after_another_document"], 2)
+    yield "with vectors rounded to 4 bits:", round(found["perplexity_in_4_bits"], 2)
 
 
 def _line(name: str, values: list) -> str:
