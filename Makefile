@@ -83,3 +83,7 @@ benchmark-encode: setup ## Measure the encoder on this machine (card or CPU) and
 readme-tables: setup ## Update the README's tables from the result files
 	$(BIN)/python benchmarks/night.py --readme
 	$(BIN)/python benchmarks/encode.py --readme
+
+.PHONY: benchmark-vectors
+benchmark-vectors: setup ## Measure what the formats of stored vectors cost and update the table in docs/operations.md
+	$(BIN)/python benchmarks/vectors.py $(ARGS)

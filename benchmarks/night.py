@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.machine import ROOT, between, provenance
+
 PACKAGES = ("torch", "transformers", "peft", "deepspeed", "ray", "prefect", "pylance", "lancedb")
 START, END = "<!-- night:start -->", "<!-- night:end -->"
 OUTPUT_START, OUTPUT_END = "<!-- output:start -->", "<!-- output:end -->"
@@ -45,12 +44,8 @@ def measure() -> tuple[dict, str]:
             )
             nights.append(_newest_summary(Path(folder) / ".lloco" / "store"))
             printed.append(done.stdout.replace(folder, "/home/you/lloco-pipeline"))
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     result = {
-        "command": "make benchmark-night",
-        "commit": commit,
-        "hardware": {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0)), "memory_gb": _memory_gb()},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        **provenance("make benchmark-night", PACKAGES),
         "first_night": _figures(nights[0]),
         "same_night_again": _figures(nights[1]),
     }
@@ -72,15 +67,6 @@ def _figures(summary: dict) -> dict:
         "seconds_total": round(sum(summary["seconds"].values()), 1),
         "encoder_tokens_per_second": summary["facts"]["encoder rate"],
     }
-
-
-def _cpu() -> str:
-    models = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return models[0] if models else platform.processor()
-
-
-def _memory_gb() -> int:
-    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
 
 
 def table(result: dict) -> str:
@@ -112,14 +98,8 @@ def table(result: dict) -> str:
 def update_readme() -> None:
     """Put the newest table and output between the markers."""
     path = ROOT / "README.md"
-    text = _between(path.read_text(), START, END, readme_block())
-    path.write_text(_between(text, OUTPUT_START, OUTPUT_END, output_block()))
-
-
-def _between(text: str, start: str, end: str, block: str) -> str:
-    head, rest = text.split(start)
-    _, tail = rest.split(end)
-    return f"{head}{start}\n{block}\n{end}{tail}"
+    text = between(path.read_text(), START, END, readme_block())
+    path.write_text(between(text, OUTPUT_START, OUTPUT_END, output_block()))
 
 
 def output_block() -> str:

@@ -53,6 +53,7 @@ def status(store: StoreOption) -> None:
 
     report = store_status(store)
     console.print(f"store {report.root}", markup=False)
+    console.print(f"summary vectors: {report.vectors}", markup=False)
     _print_rows("nights", report.nights)
     _print_rows("groups of the newest night", report.groups)
     _print_rows("adapters", report.adapters)

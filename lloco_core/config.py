@@ -27,6 +27,10 @@ def _without_credentials(uri: str) -> str:
 Uri = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_credentials)]
 
 
+VectorFormat = Literal["float16", "int8", "float8_e4m3"]
+"""How a store keeps the numbers of summary vectors."""
+
+
 class Concern(BaseModel):
     """Base of every configuration model: frozen, closed, and documented by the docstrings under its fields."""
 
@@ -95,6 +99,8 @@ class StoreConfig(Concern):
     """Shards per commit."""
     lease_seconds: int = Field(600, ge=5)
     """A committer silent for this long is taken for dead and its lease is taken over."""
+    vectors: VectorFormat = "float16"
+    """Numbers of summary vectors; the two 8-bit formats halve the store and keep one scale per vector. Fixed when a store is made."""
 
 
 class RetrievalConfig(Concern):

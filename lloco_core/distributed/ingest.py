@@ -99,7 +99,7 @@ def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
     config = config.model_copy(update={"encoder": resolve_encoder(config.encoder, config.cluster)})
     models = inspect_models(config.encoder, config.retrieval)
     store = Store(config.store.uri)
-    store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension)
+    store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
     _refuse_other_embedder(store, config.retrieval.model)
     with CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
         save_config(store.objects, run_id, config)

@@ -12,9 +12,11 @@ import numpy as np
 from lloco_core.errors import StorageError
 from lloco_core.store.nights import latest_night
 from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
+from lloco_core.store.vectors import LARGEST, format_of, unpack
 
 if TYPE_CHECKING:
     import lance
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,15 @@ class Night:
         return dict(sorted(Counter(column.to_pylist()).items()))
 
     def summaries(self, doc_id: str) -> np.ndarray:
-        """Summary vectors [S * n_segments, H] float16 of a document, in order."""
-        table = self._rows_of(doc_id, "segments", ["segment_index", "summary"]).sort_by("segment_index")
+        """Summary vectors [S * n_segments, H] float16 of a document, in order, in whatever format they are stored."""
+        form = format_of(self.table("segments").schema)
+        columns = ["segment_index", "summary", *(["summary_scale"] if form in LARGEST else [])]
+        table = self._rows_of(doc_id, "segments", columns).sort_by("segment_index")
         if not table.num_rows:
             raise StorageError(f"{self.store.root}, night {self.name}: document {doc_id!r} has no segments; `lloco inspect` shows it")
         hidden_size = int(table.schema.metadata[b"hidden_size"])
-        return table["summary"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, hidden_size)
+        scales = _numbers(table["summary_scale"]) if form in LARGEST else None
+        return unpack(_numbers(table["summary"]).reshape(-1, hidden_size), scales, form)
 
     def passages(self, doc_id: str) -> list[dict[str, Any]]:
         """Passages of a document, in order: text and its character range."""
@@ -105,3 +110,7 @@ class Night:
         columns = list(DocumentRow.__dataclass_fields__)
         rows = self.table("documents").to_table(columns=columns, filter=where).to_pylist()
         return [DocumentRow(**{**row, "page_starts": tuple(row["page_starts"] or ())}) for row in rows]
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)

@@ -6,7 +6,14 @@ A *night* is a consistent set of table versions, recorded as one ledger row.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
+
+from lloco_core.store.vectors import LARGEST, METADATA_KEY, STORED_DTYPES
+
+if TYPE_CHECKING:
+    from lloco_core.config import VectorFormat
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
@@ -89,8 +96,10 @@ ADAPTERS = pa.schema(
 )
 
 
-def segments_schema(summary_length: int, hidden_size: int) -> pa.Schema:
-    """One row per (document version, segment) with its vectors as a flat float16 list of S * H."""
+def segments_schema(summary_length: int, hidden_size: int, vectors: VectorFormat = "float16") -> pa.Schema:
+    """One row per (document version, segment) with its vectors as a flat list of S * H numbers, and S scales where the format has them."""
+    numbers = pa.list_(pa.from_numpy_dtype(STORED_DTYPES[vectors]), summary_length * hidden_size)
+    scales = [pa.field("summary_scale", pa.list_(pa.float32(), summary_length), nullable=False)] if vectors in LARGEST else []
     return pa.schema(
         [
             pa.field("doc_id", pa.string(), nullable=False),
@@ -101,9 +110,10 @@ def segments_schema(summary_length: int, hidden_size: int) -> pa.Schema:
             pa.field("token_end", pa.int64()),
             pa.field("char_start", pa.int64()),
             pa.field("char_end", pa.int64()),
-            pa.field("summary", pa.list_(pa.float16(), summary_length * hidden_size), nullable=False),
+            pa.field("summary", numbers, nullable=False),
+            *scales,
         ],
-        metadata={"summary_length": str(summary_length), "hidden_size": str(hidden_size)},
+        metadata={"summary_length": str(summary_length), "hidden_size": str(hidden_size), METADATA_KEY: vectors},
     )
 
 

@@ -11,6 +11,7 @@ from lloco_core.errors import StorageError
 from lloco_core.store.read import open_night
 from lloco_core.store.records import open_plans
 from lloco_core.store.tables import Store
+from lloco_core.store.vectors import describe_vectors
 
 if TYPE_CHECKING:
     from lloco_core.store.read import DocumentRow, Night
@@ -23,6 +24,8 @@ class StoreStatus:
     """Where a store stands."""
 
     root: str
+    vectors: str
+    """Their format and size."""
     nights: list[dict[str, Any]]
     groups: list[dict[str, Any]]
     adapters: list[dict[str, Any]]
@@ -54,6 +57,7 @@ def store_status(store_uri: str) -> StoreStatus:
     quarantine = store.dataset("quarantine").to_table().to_pylist()
     return StoreStatus(
         root=store.root,
+        vectors=describe_vectors(store.dataset("segments").schema),
         nights=[_night_row(night, ledger) for night in nights[-NIGHTS_SHOWN:]],
         groups=[{"group": group, "documents": count} for group, count in newest.groups().items()] if newest else [],
         adapters=_adapter_rows(store),
@@ -77,8 +81,9 @@ def document_details(night: Night, wanted: str) -> DocumentDetails:
     where = f"version_id = '{document.version_id}'"
     segment_columns = ["segment_index", "token_start", "token_end", "char_start", "char_end", "prefix_hash"]
     segments = night.table("segments").to_table(segment_columns, filter=where).sort_by("segment_index").to_pylist()
+    vectors = describe_vectors(night.table("segments").schema)
     passages = [{**row, "text": " ".join(row["text"].split())[:80]} for row in night.passages(document.doc_id)]
-    return DocumentDetails(_fields(document), segments, passages)
+    return DocumentDetails(_fields(document) | {"vectors": vectors}, segments, passages)
 
 
 def find_documents(night: Night, wanted: str) -> list[DocumentRow]:

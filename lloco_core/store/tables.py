@@ -14,9 +14,12 @@ from lloco_core.errors import CommitError, ConfigurationError, StorageError
 from lloco_core.objects import canonical_root, open_objects
 from lloco_core.settings import lance_storage_options
 from lloco_core.store import schema
+from lloco_core.store.vectors import format_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lloco_core.config import VectorFormat
 
 CONTENT_TABLES = ("segments", "passages", "documents")
 """Written by every shard, in commit order: a document becomes visible after everything it refers to."""
@@ -49,14 +52,14 @@ class Store:
             at = f" at version {version}" if version is not None else ""
             raise StorageError(f"table {self.table_uri(name)}{at} cannot be opened: {error}; has an ingest run on this store?") from error
 
-    def create_tables(self, summary_length: int, hidden_size: int, passage_dimension: int) -> None:
+    def create_tables(self, summary_length: int, hidden_size: int, passage_dimension: int, vectors: VectorFormat = "float16") -> None:
         """Create the tables that are missing.
 
         Raises:
-            CommitError: the store holds vectors of another shape.
+            CommitError: the store holds vectors of another shape or in another format.
         """
         wanted = {
-            "segments": schema.segments_schema(summary_length, hidden_size),
+            "segments": schema.segments_schema(summary_length, hidden_size, vectors),
             "passages": schema.passages_schema(passage_dimension),
             "documents": schema.DOCUMENTS,
             "quarantine": schema.QUARANTINE,
@@ -77,11 +80,16 @@ class Store:
 
     def _refuse_other_schema(self, name: str, wanted: pa.Schema) -> None:
         found = self.dataset(name).schema
+        if (has := format_of(found)) != (writes := format_of(wanted)):
+            raise CommitError(
+                f"{self.root} holds summary vectors as {has}, this run has store.vectors {writes!r}; "
+                f"set store.vectors to {has!r}, or use a new store for {writes}"
+            )
         for field in wanted:
             if field.name not in found.names or found.field(field.name).type != field.type:
-                has: Any = found.field(field.name).type if field.name in found.names else "no such column"
+                kind: Any = found.field(field.name).type if field.name in found.names else "no such column"
                 raise CommitError(
-                    f"table {name} of {self.root} has {field.name}: {has}, this run writes {field.type}; "
+                    f"table {name} of {self.root} has {field.name}: {kind}, this run writes {field.type}; "
                     "vectors of another encoder or embedding model need a store of their own"
                 )
         if _shape(found) != _shape(wanted):

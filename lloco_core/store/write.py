@@ -16,6 +16,7 @@ from lance.fragment import write_fragments
 from lloco_core.fingerprint import digest
 from lloco_core.store import schema
 from lloco_core.store.records import ShardRecord, save_record
+from lloco_core.store.vectors import format_of, pack
 from lloco_core.types import CompressedDocument, CompressedShard, Document, SourceObject
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ def version_id(doc_id: str, content_hash: str, group: str, encoder_fingerprint: 
 
 def write_shard(store: Store, shard: CompressedShard, run_id: str, encoder_fingerprint: str, summary_length: int) -> ShardRecord:
     """Write a shard's fragments, then create its record. A repeated attempt returns the first attempt's record."""
-    hidden_size = store.dataset("segments").schema.field("summary").type.list_size // summary_length
+    found = store.dataset("segments").schema
+    hidden_size = found.field("summary").type.list_size // summary_length
+    segments_schema = schema.segments_schema(summary_length, hidden_size, format_of(found))
     dimension = store.dataset("passages").schema.field("vector").type.list_size
     tables = {
-        "segments": _segments(shard.documents, encoder_fingerprint, schema.segments_schema(summary_length, hidden_size)),
+        "segments": _segments(shard.documents, encoder_fingerprint, segments_schema),
         "passages": _passages(shard.documents, encoder_fingerprint, schema.passages_schema(dimension)),
         "documents": _documents(shard, encoder_fingerprint, run_id),
     }
@@ -75,7 +78,7 @@ def _segments(documents: list[CompressedDocument], fingerprint: str, table_schem
     rows = [(document, segment) for document in documents for segment in document.segments]
     if not rows:
         return table_schema.empty_table()
-    summaries = np.stack([segment.summary.reshape(-1) for _, segment in rows])
+    packed = [pack(segment.summary, format_of(table_schema)) for _, segment in rows]
     columns = {
         "doc_id": [document.document.doc_id for document, _ in rows],
         "version_id": [_version_of(document, fingerprint) for document, _ in rows],
@@ -85,9 +88,16 @@ def _segments(documents: list[CompressedDocument], fingerprint: str, table_schem
         "token_end": [segment.token_end for _, segment in rows],
         "char_start": [segment.char_start for _, segment in rows],
         "char_end": [segment.char_end for _, segment in rows],
-        "summary": pa.FixedSizeListArray.from_arrays(pa.array(summaries.reshape(-1)), summaries.shape[1]),
+        "summary": _fixed_size_lists([values for values, _ in packed]),
     }
+    if packed[0][1] is not None:
+        columns["summary_scale"] = _fixed_size_lists([scales for _, scales in packed])
     return pa.table(columns, schema=table_schema)
+
+
+def _fixed_size_lists(rows: list[np.ndarray]) -> pa.FixedSizeListArray:
+    flat = np.concatenate([row.reshape(-1) for row in rows])
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), rows[0].size)
 
 
 def _passages(documents: list[CompressedDocument], fingerprint: str, table_schema: pa.Schema) -> pa.Table:
