@@ -25,7 +25,7 @@ COUNTS = {
     "original": {"6k": 16, "30k": 6, "128k": 2},
 }
 """Documents of a row on a card: 10 to 60 s at 40,000 tokens/s for ours, fewer for what is slower."""
-CPU_COUNTS = {"1.5k": 16, "6k": 8, "30k": 2}
+CPU_COUNTS = {"1.5k": 8, "6k": 4, "30k": 2}
 OTHER_TOKENS = 400_000
 
 
