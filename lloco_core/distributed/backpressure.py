@@ -1,7 +1,7 @@
 """A bound on the rows inside a Ray Data graph: the first stage waits while too many have not left the last one.
 
 Ray Data's own policies count bytes of the object store. The interface is the one its policies implement, named by the key that
-its context documents for them; nothing else of it is touched. `tests/unit/distributed` counts what the bound holds.
+its context documents for them; nothing else of it is touched. `tests/contract/test_ray_data.py` counts that it holds.
 """
 
 from __future__ import annotations
