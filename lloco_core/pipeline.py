@@ -91,9 +91,7 @@ def compress_shard(
     """
     summaries, rejections, use = _encode_measured(shard.documents, encoder, meter or EncoderMeter(encoder))
     documents = []
-    for document, summary in summaries:
-        passages = split_passages(document.document.text, passage_chars)
-        vectors = embedder.embed([passage.text for passage in passages])
+    for (document, summary), (passages, vectors) in zip(summaries, _passages(summaries, embedder, passage_chars), strict=True):
         group = document.document.group or _cluster(vectors, centroids)
         segments = _segments(document, summary, encoder)
         documents.append(CompressedDocument(document.document, group, len(document.token_ids), segments, passages, vectors))
@@ -107,6 +105,18 @@ def compress_shard(
         encode_started=use.started,
         encode_ended=use.ended,
     )
+
+
+def _passages(
+    summaries: list[tuple[TokenizedDocument, np.ndarray]], embedder: Embedder, passage_chars: int
+) -> list[tuple[list[Passage], np.ndarray]]:
+    """Passages of every document with their embeddings [n, D]. Embedded together: a document alone rarely fills a batch."""
+    if not summaries:
+        return []
+    passages = [split_passages(document.document.text, passage_chars) for document, _ in summaries]
+    vectors = embedder.embed([passage.text for of_document in passages for passage in of_document])
+    ends = np.cumsum([len(of_document) for of_document in passages])
+    return list(zip(passages, np.split(vectors, ends[:-1]), strict=True))
 
 
 def _cluster(passage_vectors: np.ndarray, centroids: np.ndarray | None) -> str:

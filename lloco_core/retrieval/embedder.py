@@ -29,7 +29,8 @@ class Embedder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
 
-        self._lock = threading.Lock()  # a fast tokenizer that two threads use at once fails with "Already borrowed"
+        # bounds the memory beside an encoder; and a fast tokenizer cannot be set up by one thread while another uses it
+        self._lock = threading.Lock()
         disable_progress_bar()  # of loading weights: one line per process tells nobody anything
         try:
             self.model: SentenceTransformer = SentenceTransformer(
