@@ -70,6 +70,10 @@ status: setup ## Show the store of `make run`
 clean: ## Remove the store, corpus, and Prefect database of `make run`
 	rm -rf $(RUN_DIR)
 
+.PHONY: benchmark-pipeline
+benchmark-pipeline: setup ## Compare the pipeline's encode stage with the encoder alone, on the same documents
+	$(BIN)/python benchmarks/pipeline.py $(ARGS)
+
 .PHONY: benchmark-night
 benchmark-night: setup ## Measure the default night and update the README's table
 	$(BIN)/python benchmarks/night.py

@@ -224,6 +224,9 @@ class ClusterConfig(Concern):
     cpus_per_encoder: float | None = Field(None, gt=0)
     """CPU share and thread count of an encoder actor. By default the local cores divided by the encoders, and 1 beside a
     GPU."""
+    shards_in_flight: int | None = Field(None, ge=1)
+    """Shards an encoder works on at once: while one is encoded, another's passages are embedded and a third is handed over. By
+    default 3 on a GPU and 1 on a CPU, where a second one would compute on the same cores."""
     train_workers: int = Field(1, ge=1)
     """DeepSpeed ranks per adapter."""
     object_store_mb: int = Field(512, ge=80)

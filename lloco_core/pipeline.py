@@ -6,7 +6,6 @@ graph in `distributed.compression` call the same code. One bad document becomes 
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from lloco_core.compressor.tokenizing import tokenize
 from lloco_core.corpus.clustering import assign_clusters
 from lloco_core.corpus.reading import read_documents
 from lloco_core.errors import EncodingError
+from lloco_core.observe.busy import EncoderMeter, EncoderUse
 from lloco_core.retrieval.passages import split_passages
 from lloco_core.types import (
     CompressedDocument,
@@ -77,20 +77,46 @@ def _tokenize_into(result: TokenizedShard, document: Document, corpus: CorpusCon
 
 
 def compress_shard(
-    shard: TokenizedShard, encoder: AutoCompressor, embedder: Embedder, passage_chars: int, centroids: np.ndarray | None
+    shard: TokenizedShard,
+    encoder: AutoCompressor,
+    embedder: Embedder,
+    passage_chars: int,
+    centroids: np.ndarray | None,
+    meter: EncoderMeter | None = None,
 ) -> CompressedShard:
-    """Encode a shard's documents and embed their passages."""
-    started = time.perf_counter()
-    summaries, rejections = _encode(shard.documents, encoder)
-    encode_seconds = time.perf_counter() - started
+    """Encode a shard's documents and embed their passages.
+
+    May be called from several threads with the same encoder, embedder, and meter: one shard's passages are then embedded while
+    another shard is encoded. Without a meter the shard is measured as if it had the encoder to itself.
+    """
+    summaries, rejections, use = _encode_measured(shard.documents, encoder, meter or EncoderMeter(encoder))
     documents = []
-    for document, summary in summaries:
-        passages = split_passages(document.document.text, passage_chars)
-        vectors = embedder.embed([passage.text for passage in passages])
+    for (document, summary), (passages, vectors) in zip(summaries, _passages(summaries, embedder, passage_chars), strict=True):
         group = document.document.group or _cluster(vectors, centroids)
         segments = _segments(document, summary, encoder)
         documents.append(CompressedDocument(document.document, group, len(document.token_ids), segments, passages, vectors))
-    return CompressedShard(shard.shard, documents, shard.unchanged, [*shard.rejections, *rejections], encode_seconds)
+    return CompressedShard(
+        shard.shard,
+        documents,
+        shard.unchanged,
+        [*shard.rejections, *rejections],
+        encode_seconds=use.busy_seconds,
+        encoder_id=use.encoder_id,
+        encode_started=use.started,
+        encode_ended=use.ended,
+    )
+
+
+def _passages(
+    summaries: list[tuple[TokenizedDocument, np.ndarray]], embedder: Embedder, passage_chars: int
+) -> list[tuple[list[Passage], np.ndarray]]:
+    """Passages of every document with their embeddings [n, D]. Embedded together: a document alone rarely fills a batch."""
+    if not summaries:
+        return []
+    passages = [split_passages(document.document.text, passage_chars) for document, _ in summaries]
+    vectors = embedder.embed([passage.text for of_document in passages for passage in of_document])
+    ends = np.cumsum([len(of_document) for of_document in passages])
+    return list(zip(passages, np.split(vectors, ends[:-1]), strict=True))
 
 
 def _cluster(passage_vectors: np.ndarray, centroids: np.ndarray | None) -> str:
@@ -107,12 +133,22 @@ def passages_to_cluster(text: str, passage_chars: int) -> list[Passage]:
     return split_passages(text, passage_chars)[:SAMPLE_PASSAGES]
 
 
+def _encode_measured(
+    documents: list[TokenizedDocument], encoder: AutoCompressor, meter: EncoderMeter
+) -> tuple[list[tuple[TokenizedDocument, np.ndarray]], list[Rejection], EncoderUse]:
+    if not documents:
+        return [], [], EncoderUse()
+    with meter.shard(sum(len(document.token_ids) for document in documents)) as use:
+        summaries, rejections = _encode(documents, encoder)
+    return summaries, rejections, use
+
+
 def _encode(
     documents: list[TokenizedDocument], encoder: AutoCompressor
 ) -> tuple[list[tuple[TokenizedDocument, np.ndarray]], list[Rejection]]:
     """Encode together; when a document is refused, one by one, so that only the refused one is lost."""
     try:
-        vectors = encoder.encode([document.token_ids for document in documents]) if documents else []
+        vectors = encoder.encode([document.token_ids for document in documents])
         encoded, rejections = list(zip(documents, vectors, strict=True)), []
     except EncodingError:
         encoded, rejections = [], []

@@ -150,7 +150,13 @@ class CompressedShard:
     unchanged: list[Document]
     rejections: list[Rejection]
     encode_seconds: float
-    """Seconds the encoder (the GPU, where there is one) was busy."""
+    """Seconds the device (the GPU, where there is one) computed for this shard; over the shards of an encoder they add up."""
+    encoder_id: str = ""
+    """The loaded encoder that did it; empty where there was nothing to encode."""
+    encode_started: float | None = None
+    """Unix seconds at which the encoder received the documents."""
+    encode_ended: float | None = None
+    """Unix seconds at which it had finished the last of them."""
 
 
 @dataclass(frozen=True, slots=True)

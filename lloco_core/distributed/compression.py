@@ -1,4 +1,4 @@
-"""The compression graph on Ray Data: read (tasks) -> compress (actors, GPU where there is one) -> write (tasks).
+"""Compressing shards on Ray: what runs in the three stages of the `graph`. The encoders hold a GPU where there is one.
 
 One row is one shard. Rows that reach the driver are small shard records; vectors never do. A worker that dies is replaced
 and its shard repeated by Ray; whatever the first attempt wrote is either the shard's record or an orphan.
@@ -6,12 +6,12 @@ and its shard repeated by Ray; whatever the first attempt wrote is either the sh
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from lloco_core.distributed.session import encoder_resources
+from lloco_core.distributed.graph import EncoderPool, run_graph
+from lloco_core.distributed.session import encoder_resources, shards_in_flight
 from lloco_core.errors import EncodingError
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from lloco_core.config import ClusterConfig, CorpusConfig, EncoderConfig, RetrievalConfig
     from lloco_core.store.records import ShardRecord
     from lloco_core.types import CompressedShard, Shard, TokenizedShard
-
-NO_PROGRESS_SECONDS = 4 * 3600
-"""Waiting for spare capacity is no failure; the flow's own timeout bounds a night."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +40,16 @@ class CompressionJob:
 
 def compress_shards(shards: Sequence[Shard], job: CompressionJob, cluster: ClusterConfig) -> Iterator[ShardRecord]:
     """Run the graph; yields a record for every shard, in the order of completion."""
-    import ray
-    from ray.data import ActorPoolStrategy, DataContext
-
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # progress is reported per commit
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_no_progress_timeout_s = NO_PROGRESS_SECONDS
     resources = encoder_resources(job.encoder, cluster)
-    pool = ActorPoolStrategy(min_size=min(cluster.encoders, len(shards)), max_size=cluster.max_encoders or cluster.encoders)
-    rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
-    graph = (
-        rows.map(_read, fn_kwargs={"job": job}, num_cpus=0.5)
-        .map(_compress_actor(job, int(resources["num_cpus"]) or 1), compute=pool, **resources)
-        .map(_write, fn_kwargs={"job": job}, num_cpus=0.5)
+    pool = EncoderPool(
+        min_size=min(cluster.encoders, len(shards)),
+        max_size=cluster.max_encoders or cluster.encoders,
+        num_cpus=resources["num_cpus"],
+        num_gpus=resources["num_gpus"],
+        shards_in_flight=shards_in_flight(job.encoder, cluster),
     )
-    for row in graph.iter_rows():
+    actor = _compress_actor(job, int(pool.num_cpus) or 1)
+    for row in run_graph([{"shard": shard} for shard in shards], partial(_read, job=job), actor, partial(_write, job=job), pool):
         yield row["record"]
 
 
@@ -88,12 +78,13 @@ def _tokenizer(model: str) -> Any:
 
 
 class _Compress:
-    """Encoder actor: loads the models once."""
+    """Encoder actor: loads the models once. Several threads call it, each with a shard of its own."""
 
     def __init__(self, job: CompressionJob, threads: int) -> None:
         import torch
 
         from lloco_core.compressor import load_encoder
+        from lloco_core.observe.busy import EncoderMeter
         from lloco_core.retrieval.embedder import Embedder
 
         torch.set_num_threads(threads)
@@ -114,12 +105,13 @@ class _Compress:
                 f"{job.encoder_fingerprint}; give all nodes the same checkpoint"
             )
         self.embedder = Embedder(job.retrieval.model, config.device)
+        self.meter = EncoderMeter(self.encoder)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, CompressedShard]:
         from lloco_core.pipeline import compress_shard
 
         passage_chars = self.job.retrieval.passage_chars
-        return {"shard": compress_shard(row["shard"], self.encoder, self.embedder, passage_chars, self.job.centroids)}
+        return {"shard": compress_shard(row["shard"], self.encoder, self.embedder, passage_chars, self.job.centroids, self.meter)}
 
 
 def _write(row: dict[str, Any], job: CompressionJob) -> dict[str, ShardRecord]:

@@ -18,6 +18,7 @@ from lloco_core.distributed.grouping import load_or_fit_centroids
 from lloco_core.distributed.models import ModelFacts, inspect_models
 from lloco_core.distributed.session import resolve_encoder
 from lloco_core.errors import CommitError
+from lloco_core.observe.busy import EncoderBusy
 from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
 from lloco_core.store.lease import CommitLease
@@ -58,12 +59,14 @@ class IngestTotals:
     n_quarantined: int = 0
     encode_seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
+    encoder_busy: EncoderBusy = field(default_factory=EncoderBusy)
 
     def add(self, record: ShardRecord) -> None:
         """Count one shard."""
         self.n_shards += 1
         for name in ("n_documents", "n_unchanged", "n_segments", "n_passages", "n_tokens", "encode_seconds"):
             setattr(self, name, getattr(self, name) + getattr(record, name))
+        self.encoder_busy.add(record)
         self.n_quarantined += len(record.rejections)
         for rejection in record.rejections:
             self.reasons[rejection.code] = self.reasons.get(rejection.code, 0) + 1

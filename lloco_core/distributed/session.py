@@ -79,6 +79,11 @@ def encoder_resources(encoder: EncoderConfig, cluster: ClusterConfig) -> dict[st
     return {"num_cpus": cluster.cpus_per_encoder or default, "num_gpus": 0}
 
 
+def shards_in_flight(encoder: EncoderConfig, cluster: ClusterConfig) -> int:
+    """Shards one encoder actor works on at once."""
+    return cluster.shards_in_flight or (3 if encoder.device == "cuda" else 1)
+
+
 def describe_cluster(address: str) -> str:
     """Nodes, CPUs, and GPUs of a running cluster.
 

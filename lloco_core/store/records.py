@@ -35,6 +35,10 @@ class ShardRecord:
     replaced: dict[str, str] = field(default_factory=dict)
     """doc_id -> version_id now valid, for documents that were in the store before."""
     rejections: tuple[Rejection, ...] = ()
+    encoder_id: str = ""
+    """As in `CompressedShard`. Records of older versions lack these three; their `encode_seconds` are wall seconds of the call."""
+    encode_started: float | None = None
+    encode_ended: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,9 @@ def write_shard(store: Store, shard: CompressedShard, run_id: str, encoder_finge
         source_uris=tuple(source.uri for source in shard.shard.objects),
         replaced={doc_id: version for doc_id, version in current.items() if doc_id in shard.shard.known},
         rejections=tuple(shard.rejections),
+        encoder_id=shard.encoder_id,
+        encode_started=shard.encode_started,
+        encode_ended=shard.encode_ended,
     )
     return save_record(store.objects, record)
 

@@ -39,6 +39,7 @@ class ToyEncoder:
     fingerprint = ENCODER
     segment_length = 64
     summary_length, hidden_size = SUMMARY, HIDDEN
+    busy_seconds = 0.0
 
     def encode(self, documents: list[np.ndarray]) -> list[torch.Tensor]:
         return [self._vectors(ids) for ids in documents]
