@@ -80,11 +80,11 @@ class StoredSegments:
         Raises:
             StorageError: a row is not there.
         """
-        hidden_size = int(self._table.schema.metadata[b"hidden_size"])
         found: dict[int, np.ndarray] = {}
         for start in range(0, len(row_ids), BATCH_ROWS):
             where = f"_rowid IN ({', '.join(map(str, row_ids[start : start + BATCH_ROWS]))})"
             for batch in self._table.to_batches(columns=["summary"], filter=where, with_row_id=True):
+                hidden_size = int(batch.schema.metadata[b"hidden_size"])
                 vectors = batch["summary"].flatten().to_numpy(zero_copy_only=False)
                 found |= zip(batch["_rowid"].to_pylist(), vectors.reshape(batch.num_rows, -1, hidden_size), strict=True)
         if missing := set(row_ids) - set(found):
