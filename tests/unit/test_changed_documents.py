@@ -28,7 +28,7 @@ from lloco_core.store.read import Night, open_night
 from lloco_core.store.records import ShardRecord
 from lloco_core.store.segments import StoredSegments
 from lloco_core.store.tables import Store
-from lloco_core.types import TokenizedShard
+from lloco_core.types import KnownDocument, TokenizedShard
 
 LENGTH = 64
 """Tokens per segment."""
@@ -251,13 +251,16 @@ def test_an_encoder_that_carries_only_the_newest_vectors(corpus: Corpus, tmp_pat
     assert_close(vectors(second), full(encoder, [*TEXT, *words(30, 1)]))
 
 
-def test_a_touched_file_and_another_encoder(stored: Corpus, encoder: CountedEncoder) -> None:
+def test_a_touched_file_and_another_encoder(stored: Corpus, encoder: CountedEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     stored.write(TEXT)  # another time of modification
     _, [record] = stored.night(encoder)
     assert (encoder.calls, record.n_unchanged, record.n_documents) == ([], 1, 0)
 
     other = CountedEncoder(load_encoder("reference", dtype="bfloat16", segment_length=LENGTH))
+    looked_up: list[dict[str, KnownDocument]] = []
+    monkeypatch.setattr(StoredSegments, "find", lambda self, known: looked_up.append(known) or {})
     _, [record] = stored.night(other)
+    assert looked_up == [{}]  # nor is the store asked
     assert other.calls == [[(660, 0)]]
     assert record.n_encoded_tokens == record.n_tokens == 660
 
