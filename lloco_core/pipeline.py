@@ -6,12 +6,14 @@ graph in `distributed.compression` call the same code. One bad document becomes 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lloco_core.compressor.segment import prefix_hashes, segment_bounds
 from lloco_core.compressor.tokenizing import tokenize
+from lloco_core.continuation import Remainder, remainder_of
 from lloco_core.corpus.clustering import assign_clusters
 from lloco_core.corpus.reading import read_documents
 from lloco_core.errors import EncodingError
@@ -30,8 +32,11 @@ from lloco_core.types import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from lloco_core.compressor import AutoCompressor
     from lloco_core.config import CorpusConfig
+    from lloco_core.continuation import Continuation
     from lloco_core.retrieval.embedder import Embedder
 
 UNGROUPED = "ungrouped"
@@ -41,8 +46,13 @@ SAMPLE_PASSAGES = 16
 """A document is clustered by the mean embedding of its first passages."""
 
 
-def read_shard(shard: Shard, corpus: CorpusConfig, tokenizer: Any, encoder_fingerprint: str) -> TokenizedShard:
-    """Read, parse, and tokenise a shard. Documents whose stored text is equal are passed on as unchanged."""
+def read_shard(
+    shard: Shard, corpus: CorpusConfig, tokenizer: Any, encoder_fingerprint: str, continuation: Continuation | None = None
+) -> TokenizedShard:
+    """Read, parse, and tokenise a shard. Documents whose stored text is equal are passed on as unchanged.
+
+    With a continuation, changed documents get the stored segments that they still have.
+    """
     result = TokenizedShard(shard, [], [], [])
     for source in shard.objects:
         for found in read_documents(source, corpus):
@@ -52,7 +62,7 @@ def read_shard(shard: Shard, corpus: CorpusConfig, tokenizer: Any, encoder_finge
                 result.unchanged.append(found)
             else:
                 _tokenize_into(result, found, corpus, tokenizer)
-    return result
+    return replace(result, documents=continuation.keep(shard, result.documents)) if continuation else result
 
 
 def _is_stored(document: Document, shard: Shard, encoder_fingerprint: str) -> bool:
@@ -84,17 +94,19 @@ def compress_shard(
     centroids: np.ndarray | None,
     meter: EncoderMeter | None = None,
 ) -> CompressedShard:
-    """Encode a shard's documents and embed their passages.
+    """Encode what a shard's documents do not keep, and embed their passages.
 
     May be called from several threads with the same encoder, embedder, and meter: one shard's passages are then embedded while
     another shard is encoded. Without a meter the shard is measured as if it had the encoder to itself.
     """
     summaries, rejections, use = _encode_measured(shard.documents, encoder, meter or EncoderMeter(encoder))
     documents = []
-    for (document, summary), (passages, vectors) in zip(summaries, _passages(summaries, embedder, passage_chars), strict=True):
+    for (remainder, summary), (passages, vectors) in zip(summaries, _passages(summaries, embedder, passage_chars), strict=True):
+        document = remainder.document
         group = document.document.group or _cluster(vectors, centroids)
         segments = _segments(document, summary, encoder)
-        documents.append(CompressedDocument(document.document, group, len(document.token_ids), segments, passages, vectors))
+        n_tokens, n_encoded = len(document.token_ids), len(remainder.token_ids)
+        documents.append(CompressedDocument(document.document, group, n_tokens, n_encoded, segments, passages, vectors))
     return CompressedShard(
         shard.shard,
         documents,
@@ -108,12 +120,12 @@ def compress_shard(
 
 
 def _passages(
-    summaries: list[tuple[TokenizedDocument, np.ndarray]], embedder: Embedder, passage_chars: int
+    summaries: list[tuple[Remainder, np.ndarray]], embedder: Embedder, passage_chars: int
 ) -> list[tuple[list[Passage], np.ndarray]]:
     """Passages of every document with their embeddings [n, D]. Embedded together: a document alone rarely fills a batch."""
     if not summaries:
         return []
-    passages = [split_passages(document.document.text, passage_chars) for document, _ in summaries]
+    passages = [split_passages(remainder.document.document.text, passage_chars) for remainder, _ in summaries]
     vectors = embedder.embed([passage.text for of_document in passages for passage in of_document])
     ends = np.cumsum([len(of_document) for of_document in passages])
     return list(zip(passages, np.split(vectors, ends[:-1]), strict=True))
@@ -135,36 +147,41 @@ def passages_to_cluster(text: str, passage_chars: int) -> list[Passage]:
 
 def _encode_measured(
     documents: list[TokenizedDocument], encoder: AutoCompressor, meter: EncoderMeter
-) -> tuple[list[tuple[TokenizedDocument, np.ndarray]], list[Rejection], EncoderUse]:
-    if not documents:
-        return [], [], EncoderUse()
-    with meter.shard(sum(len(document.token_ids) for document in documents)) as use:
-        summaries, rejections = _encode(documents, encoder)
+) -> tuple[list[tuple[Remainder, np.ndarray]], list[Rejection], EncoderUse]:
+    remainders = [remainder_of(document, encoder) for document in documents]
+    n_tokens = sum(len(remainder.token_ids) for remainder in remainders)
+    if not n_tokens:
+        return *_encode(remainders, encoder), EncoderUse()
+    with meter.shard(n_tokens) as use:
+        summaries, rejections = _encode(remainders, encoder)
     return summaries, rejections, use
 
 
-def _encode(
-    documents: list[TokenizedDocument], encoder: AutoCompressor
-) -> tuple[list[tuple[TokenizedDocument, np.ndarray]], list[Rejection]]:
-    """Encode together; when a document is refused, one by one, so that only the refused one is lost."""
-    try:
-        vectors = encoder.encode([document.token_ids for document in documents])
-        encoded, rejections = list(zip(documents, vectors, strict=True)), []
-    except EncodingError:
-        encoded, rejections = [], []
-        for document in documents:
-            try:
-                encoded.append((document, encoder.encode([document.token_ids])[0]))
-            except EncodingError as error:
-                rejections.append(_refused(document, str(error)))
-    stored = []
-    for document, vectors in encoded:
-        summary = vectors.float().numpy().astype(np.float16)
+def _encode(remainders: list[Remainder], encoder: AutoCompressor) -> tuple[list[tuple[Remainder, np.ndarray]], list[Rejection]]:
+    """All vectors [S * n_segments, H] float16 of documents: the kept ones as they are, then the new ones."""
+    stored = [(remainder, remainder.kept) for remainder in remainders if not len(remainder.token_ids)]
+    unfinished = [remainder for remainder in remainders if len(remainder.token_ids)]
+    rejections = []
+    for remainder, outcome in zip(unfinished, _encode_together(unfinished, encoder), strict=True):
+        if isinstance(outcome, EncodingError):
+            rejections.append(_refused(remainder.document, str(outcome)))
+            continue
+        summary = outcome.float().numpy().astype(np.float16)
         if np.isfinite(summary).all():
-            stored.append((document, summary))
+            stored.append((remainder, np.concatenate([remainder.kept, summary])))
         else:
-            rejections.append(_refused(document, "its vectors are not finite in float16"))
+            rejections.append(_refused(remainder.document, "its vectors are not finite in float16"))
     return stored, rejections
+
+
+def _encode_together(remainders: list[Remainder], encoder: AutoCompressor) -> list[torch.Tensor | EncodingError]:
+    """New vectors per document; when a document is refused, one by one, so that only the refused one is lost."""
+    if not remainders:
+        return []
+    try:
+        return encoder.encode([item.token_ids for item in remainders], prefix=[item.prefix for item in remainders])
+    except EncodingError as error:
+        return [error] if len(remainders) == 1 else [outcome for item in remainders for outcome in _encode_together([item], encoder)]
 
 
 def _refused(document: TokenizedDocument, message: str) -> Rejection:

@@ -101,13 +101,20 @@ def _known(
     given = (by_doc_id.get(source.metadata.get("doc_id", "")) for source in sources)
     rows = [*(row for source in sources for row in stored.get(source.uri, ())), *(row for row in given if row)]
     return {
-        row["doc_id"]: KnownDocument(row["content_hash"], row["group_id"], row["encoder_fingerprint"], row["n_tokens"], row["n_segments"])
+        row["doc_id"]: KnownDocument(
+            version_id=row["version_id"],
+            content_hash=row["content_hash"],
+            group=row["group_id"],
+            encoder_fingerprint=row["encoder_fingerprint"],
+            n_tokens=row["n_tokens"],
+            n_segments=row["n_segments"],
+        )
         for row in rows
     }
 
 
 def _stored_documents(store: Store) -> dict[str, list[dict[str, Any]]]:
-    columns = ["source_uri", "etag", "doc_id", "content_hash", "group_id", "encoder_fingerprint", "n_tokens", "n_segments"]
+    columns = ["source_uri", "etag", "doc_id", "version_id", "content_hash", "group_id", "encoder_fingerprint", "n_tokens", "n_segments"]
     by_source: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for batch in store.dataset("documents").to_batches(columns=columns, filter="status = 'active'"):
         for row in batch.to_pylist():

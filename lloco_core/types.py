@@ -80,6 +80,17 @@ class TokenizedDocument:
     document: Document
     token_ids: np.ndarray
     token_chars: np.ndarray
+    kept: KeptSegments | None = None
+    """What the stored version of the document has in common with these tokens; None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSegments:
+    """The leading segments of a document's stored version that its new text has unchanged; at least one."""
+
+    prefix_hashes: tuple[str, ...]
+    summaries: np.ndarray
+    """[n, S, H] float16, as stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,8 @@ class CompressedDocument:
     document: Document
     group: str
     n_tokens: int
+    n_encoded_tokens: int
+    """Tokens that went through the encoder; the rest is in segments kept from the stored version."""
     segments: list[Segment]
     passages: list[Passage]
     passage_vectors: np.ndarray
@@ -112,6 +125,7 @@ class Segment:
 class KnownDocument:
     """What the store already holds of a changed object's document."""
 
+    version_id: str
     content_hash: str
     group: str
     encoder_fingerprint: str

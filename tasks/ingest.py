@@ -56,6 +56,7 @@ def compress_and_commit(ingest: Ingest, plan: Plan) -> IngestTotals:
             {"what": "segments", "count": totals.n_segments},
             {"what": "passages", "count": totals.n_passages},
             {"what": "tokens", "count": totals.n_tokens},
+            {"what": "tokens encoded", "count": totals.n_encoded_tokens},
             {"what": "encoder seconds", "count": round(totals.encode_seconds, 1)},
             {"what": "encoder busy", "count": str(totals.encoder_busy)},
             *({"what": f"quarantined: {code}", "count": count} for code, count in sorted(totals.reasons.items())),

@@ -1,16 +1,20 @@
 """Cutting a document into segments, and the hash chain that names what a segment's vectors depend on.
 
 The vectors of segment k depend on the encoder and on the tokens of segments 0..k, and on nothing else. `prefix_hashes`
-names exactly that, so equal hashes mean equal vectors: stored vectors can be reused up to the first differing segment.
+names exactly that, so stored vectors can be reused up to the first differing segment. Vectors of equal hashes are equal up to
+the rounding of the number formats: a document that was continued has the stored float16 vectors as its prefix (see
+`lloco_core.continuation`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
 
@@ -29,3 +33,8 @@ def prefix_hashes(encoder_fingerprint: str, token_ids: np.ndarray, bounds: list[
         chain.update(token_ids[start:end].astype("<u4").tobytes())
         hashes.append(chain.hexdigest()[:32])
     return hashes
+
+
+def count_common(stored: Sequence[str], wanted: Sequence[str]) -> int:
+    """How many leading segments two texts have in common, by their prefix hashes. The longer list may go on."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stored, wanted, strict=False)))

@@ -7,7 +7,7 @@ and its shard repeated by Ray; whatever the first attempt wrote is either the sh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.distributed.graph import EncoderPool, run_graph
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lloco_core.config import ClusterConfig, CorpusConfig, EncoderConfig, RetrievalConfig
+    from lloco_core.continuation import Continuation
     from lloco_core.store.records import ShardRecord
     from lloco_core.types import CompressedShard, Shard, TokenizedShard
 
@@ -34,7 +35,10 @@ class CompressionJob:
     encoder: EncoderConfig
     retrieval: RetrievalConfig
     encoder_fingerprint: str
+    segment_length: int
     summary_length: int
+    segments_version: int
+    """Version of the table `segments` that the plan was made with: changed documents are continued from its rows."""
     centroids: np.ndarray | None
 
 
@@ -66,7 +70,8 @@ def _compress_actor(job: CompressionJob, threads: int) -> type[_Compress]:
 def _read(row: dict[str, Any], job: CompressionJob) -> dict[str, TokenizedShard]:
     from lloco_core.pipeline import read_shard
 
-    return {"shard": read_shard(row["shard"], job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint)}
+    continuation = _continuation(job.store_uri, job.segments_version, job.encoder_fingerprint, job.segment_length)
+    return {"shard": read_shard(row["shard"], job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint, continuation)}
 
 
 @cache
@@ -75,6 +80,16 @@ def _tokenizer(model: str) -> Any:
     from lloco_core.compressor.tokenizing import load_tokenizer
 
     return load_tokenizer(locate_checkpoint(model))
+
+
+@lru_cache(maxsize=1)
+def _continuation(store_uri: str, segments_version: int, encoder_fingerprint: str, segment_length: int) -> Continuation:
+    """Kept over the shards of a plan, so that a worker opens the table once."""
+    from lloco_core.continuation import Continuation
+    from lloco_core.store.segments import StoredSegments
+    from lloco_core.store.tables import Store
+
+    return Continuation(StoredSegments(Store(store_uri), segments_version), encoder_fingerprint, segment_length)
 
 
 class _Compress:

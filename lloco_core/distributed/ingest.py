@@ -23,7 +23,7 @@ from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.nights import latest_night, publish_night
-from lloco_core.store.records import ShardRecord, load_records
+from lloco_core.store.records import PlanMarker, ShardRecord, load_records
 from lloco_core.store.runs import load_config, save_config
 from lloco_core.store.tables import Store
 
@@ -56,6 +56,7 @@ class IngestTotals:
     n_segments: int = 0
     n_passages: int = 0
     n_tokens: int = 0
+    n_encoded_tokens: int = 0
     n_quarantined: int = 0
     encode_seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class IngestTotals:
     def add(self, record: ShardRecord) -> None:
         """Count one shard."""
         self.n_shards += 1
-        for name in ("n_documents", "n_unchanged", "n_segments", "n_passages", "n_tokens", "encode_seconds"):
+        for name in ("n_documents", "n_unchanged", "n_segments", "n_passages", "n_tokens", "n_encoded_tokens", "encode_seconds"):
             setattr(self, name, getattr(self, name) + getattr(record, name))
         self.encoder_busy.add(record)
         self.n_quarantined += len(record.rejections)
@@ -79,7 +80,7 @@ class Progress:
     n_done: int
     n_shards: int
     n_documents: int
-    n_tokens: int
+    n_encoded_tokens: int
     seconds: float
 
     @property
@@ -89,9 +90,9 @@ class Progress:
 
     def __str__(self) -> str:
         left = self.seconds / self.n_done * (self.n_shards - self.n_done)
-        rate = self.n_tokens / self.seconds
+        rate = self.n_encoded_tokens / self.seconds
         return (
-            f"committed {self.n_done}/{self.n_shards} shards, {self.n_documents:,} documents, {self.n_tokens:,} tokens, "
+            f"committed {self.n_done}/{self.n_shards} shards, {self.n_documents:,} documents, {self.n_encoded_tokens:,} tokens encoded, "
             f"{rate:,.0f} tokens/s, about {left:.0f} s left"
         )
 
@@ -137,12 +138,12 @@ def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progres
     written = load_records(ingest.store.objects, plan.plan_id)
     finished = {record.shard_id for record in written}
     missing = [shard for shard in plan.shards if shard.shard_id not in finished]
-    records = chain(written, compress_shards(missing, _job(ingest, plan), ingest.config.cluster) if missing else ())
+    records = chain(written, compress_shards(missing, _job(ingest, plan, marker), ingest.config.cluster) if missing else ())
     for batch in _batches(records, ingest.config.store.commit_every):
         committer.commit(batch)
         for record in batch:
             totals.add(record)
-        on_commit(Progress(totals.n_shards, len(plan.shards), totals.n_documents, totals.n_tokens, time.monotonic() - started))
+        on_commit(Progress(totals.n_shards, len(plan.shards), totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
     committer.close()
     return totals
 
@@ -155,7 +156,7 @@ def publish(ingest: Ingest) -> str:
     return night
 
 
-def _job(ingest: Ingest, plan: Plan) -> CompressionJob:
+def _job(ingest: Ingest, plan: Plan, marker: PlanMarker) -> CompressionJob:
     config = ingest.config
     return CompressionJob(
         run_id=ingest.run_id,
@@ -164,7 +165,9 @@ def _job(ingest: Ingest, plan: Plan) -> CompressionJob:
         encoder=config.encoder,
         retrieval=config.retrieval,
         encoder_fingerprint=ingest.models.encoder_fingerprint,
+        segment_length=ingest.models.segment_length,
         summary_length=ingest.models.summary_length,
+        segments_version=marker.base_versions["segments"],
         centroids=load_or_fit_centroids(ingest.store, plan.shards, config.corpus, config.retrieval),
     )
 

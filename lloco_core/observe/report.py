@@ -57,7 +57,7 @@ class RunReport:
 
     @property
     def n_vectors(self) -> int:
-        """Summary vectors encoded in this run."""
+        """Summary vectors stored in this run, those kept from earlier versions of changed documents included."""
         return self.totals.n_segments * self.summary_length if self.totals else 0
 
     @property
@@ -84,13 +84,15 @@ class RunReport:
         if totals is None or plan is None:
             return [("run", self.run_id)]
         ratio = f"{totals.n_tokens / self.n_vectors:.1f} tokens per vector" if self.n_vectors else "nothing encoded"
-        rate = f"{totals.n_tokens / totals.encode_seconds:,.0f} tokens/s" if totals.encode_seconds else "-"
+        rate = (
+            f"{totals.n_encoded_tokens / totals.encode_seconds:,.0f} tokens/s" if totals.n_encoded_tokens and totals.encode_seconds else "-"
+        )
         return [
             ("run", self.run_id),
             ("corpus", self.config.corpus.uri),
             ("plan", plan.describe()),
             ("documents encoded", f"{totals.n_documents:,}"),
-            ("tokens", f"{totals.n_tokens:,}"),
+            ("tokens", f"{totals.n_tokens:,}" + _anew(totals)),
             ("summary vectors", f"{self.n_vectors:,} in {totals.n_segments:,} segments"),
             ("compression", ratio),
             ("passages", f"{totals.n_passages:,}"),
@@ -113,6 +115,7 @@ class RunReport:
             "facts": dict(self.facts()),
             "n_documents": self.totals.n_documents if self.totals else 0,
             "n_tokens": self.totals.n_tokens if self.totals else 0,
+            "n_encoded_tokens": self.totals.n_encoded_tokens if self.totals else 0,
             "n_vectors": self.n_vectors,
             "n_quarantined": self.n_quarantined,
             "encoder_busy": self.totals.encoder_busy.as_json() if self.totals else None,
@@ -158,6 +161,10 @@ def enforce_quarantine(report: RunReport, rate: float) -> None:
 
 def _reasons(reasons: dict[str, int]) -> str:
     return " (new: " + ", ".join(f"{count} {code}" for code, count in sorted(reasons.items())) + ")" if reasons else ""
+
+
+def _anew(totals: IngestTotals) -> str:
+    return f", of them {totals.n_encoded_tokens:,} encoded anew" if totals.n_encoded_tokens < totals.n_tokens else ""
 
 
 def _cell(value: str) -> str:

@@ -28,6 +28,8 @@ class ShardRecord:
     n_segments: int
     n_passages: int
     n_tokens: int
+    n_encoded_tokens: int
+    """Of these, tokens that went through the encoder; the others' vectors were kept."""
     n_unchanged: int
     encode_seconds: float
     fragments: dict[str, list[dict[str, Any]]]
@@ -84,6 +86,7 @@ def open_plans(objects: Objects) -> list[PlanMarker]:
 
 def _parse_record(data: bytes) -> ShardRecord:
     fields = json.loads(data)
+    fields.setdefault("n_encoded_tokens", fields["n_tokens"])  # records of earlier releases, which kept nothing
     fields["rejections"] = tuple(Rejection(**rejection) for rejection in fields["rejections"])
     fields["source_uris"] = tuple(fields["source_uris"])
     return ShardRecord(**fields)

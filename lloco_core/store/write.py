@@ -52,6 +52,7 @@ def write_shard(store: Store, shard: CompressedShard, run_id: str, encoder_finge
         n_segments=tables["segments"].num_rows,
         n_passages=tables["passages"].num_rows,
         n_tokens=sum(document.n_tokens for document in shard.documents),
+        n_encoded_tokens=sum(document.n_encoded_tokens for document in shard.documents),
         n_unchanged=len(shard.unchanged),
         encode_seconds=shard.encode_seconds,
         fragments=fragments,

@@ -30,10 +30,12 @@ def write_corpus(folder: Path, words: int = 30) -> None:
 
 
 def change_corpus(folder: Path) -> None:
-    """The next night: three texts changed, one became unreadable, one can be read at last, one is still bad, two are new,
-    and one was only touched."""
-    for number in (1, 4, 8):
-        (folder / ("north" if number % 2 else "south") / f"doc-{number}.txt").write_text(_text(100 + number, 40))
+    """The next night: one text is another, two grew, one became unreadable, one can be read at last, one is still bad, two are
+    new, and one was only touched."""
+    (folder / "north" / "doc-1.txt").write_text(_text(101, 40))
+    for number in (4, 8):
+        with (folder / "south" / f"doc-{number}.txt").open("a") as grown:
+            grown.write(" " + _text(100 + number, 12))
     (folder / "north" / "doc-3.txt").write_text(" ")
     (folder / "north" / "bad.txt").write_text("readable at last")
     (folder / "south" / "worse.txt").write_text("   ")

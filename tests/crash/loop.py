@@ -19,6 +19,8 @@ import numpy as np
 import torch
 
 import lloco_core.pipeline as pipeline
+from lloco_core.compressor.segment import segment_bounds
+from lloco_core.continuation import Continuation
 from lloco_core.fingerprint import digest
 from lloco_core.planning import plan_corpus
 from tests.crash.drill import DIMENSION, ENCODER, HIDDEN, SUMMARY, configuration, die, finish
@@ -34,20 +36,23 @@ class ToyTokenizer:
 
 
 class ToyEncoder:
-    """Vectors that follow from the token ids alone."""
+    """Vectors of a segment that follow from its token ids and the vectors before it. They are float16 numbers, so that
+    continuing a document gives exactly what encoding all of it gives."""
 
     fingerprint = ENCODER
     segment_length = 64
     summary_length, hidden_size = SUMMARY, HIDDEN
     busy_seconds = 0.0
 
-    def encode(self, documents: list[np.ndarray]) -> list[torch.Tensor]:
-        return [self._vectors(ids) for ids in documents]
+    def encode(self, documents: list[np.ndarray], prefix: list[np.ndarray | None]) -> list[torch.Tensor]:
+        return [self._vectors(ids, before) for ids, before in zip(documents, prefix, strict=True)]
 
-    def _vectors(self, ids: np.ndarray) -> torch.Tensor:
-        n_segments = -(-len(ids) // self.segment_length)
-        seed = int(digest(ids.tolist(), 8), 16)
-        return torch.from_numpy(np.random.default_rng(seed).standard_normal((n_segments * SUMMARY, HIDDEN)).astype(np.float32))
+    def _vectors(self, ids: np.ndarray, before: np.ndarray | None) -> torch.Tensor:
+        vectors = [np.zeros((0, HIDDEN), np.float16) if before is None else before]
+        for start, end in segment_bounds(len(ids), self.segment_length):
+            seed = int(digest([np.concatenate(vectors).tobytes().hex(), ids[start:end].tolist()], 8), 16)
+            vectors.append(np.random.default_rng(seed).standard_normal((SUMMARY, HIDDEN)).astype(np.float16))
+        return torch.from_numpy(np.concatenate(vectors[1:]).astype(np.float32))
 
 
 class ToyEmbedder:
@@ -77,11 +82,14 @@ def ingest(corpus: Path, store_uri: str, run_id: str, point: str = "", **layout:
 
 
 def _loop(shards: Any, job: Any, _: Any) -> Iterator[Any]:
+    from lloco_core.store.segments import StoredSegments
     from lloco_core.store.tables import Store
     from lloco_core.store.write import write_shard
 
+    stored = StoredSegments(Store(job.store_uri), job.segments_version)
+    continuation = Continuation(stored, job.encoder_fingerprint, job.segment_length)
     for shard in shards:
-        tokenized = pipeline.read_shard(shard, job.corpus, ToyTokenizer(), job.encoder_fingerprint)
+        tokenized = pipeline.read_shard(shard, job.corpus, ToyTokenizer(), job.encoder_fingerprint, continuation)
         compressed = pipeline.compress_shard(tokenized, ToyEncoder(), ToyEmbedder(), job.retrieval.passage_chars, None)
         with open(f"{job.store_uri}.encoded", "a") as log:
             log.writelines(f"{document.document.title}\n" for document in compressed.documents)

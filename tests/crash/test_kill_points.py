@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 
 from lloco_core.store.read import open_night
-from lloco_core.store.records import open_plans
+from lloco_core.store.records import load_records, open_plans
 from lloco_core.store.tables import CONTENT_TABLES, Store
 from tests.crash.drill import CHANGED, change_corpus, ledger, picture, write_corpus
-from tests.crash.loop import POINTS, ingest
+from tests.crash.loop import POINTS, ToyEncoder, ingest
 
 TWICE = "in recovery"
 SECOND_SHARD, LAST_SHARD = {"new-1", "doc-4"}, {"doc-8", "new-2"}
 """Documents to encode of the shard that is interrupted, and of the one after it."""
+
+KEPT_SEGMENTS = 4 + 4
+"""Whole segments of the two texts that grew."""
 
 FULLY_RECORDED = (
     "before the first commit",
@@ -81,6 +84,19 @@ def test_the_undisturbed_night_is_what_the_corpus_says(killed, expected):
     assert encoded(killed[None]) == Counter(CHANGED)
     night = open_night(killed[None])
     assert (night.name, night.groups()) == ("night-2", {"north": 7, "south": 6})
+
+
+def test_texts_that_grew_are_continued_and_equal_a_first_encoding(killed, corpus, expected, tmp_path):
+    store = Store(killed[None])
+    plans = {row["plan_id"] for row in ledger(killed[None]) if row["run_id"] == "night-2" and row["entry"] == "shard"}
+    records = [record for plan in plans for record in load_records(store.objects, plan)]
+    kept = sum(record.n_tokens - record.n_encoded_tokens for record in records)
+    assert kept == KEPT_SEGMENTS * ToyEncoder.segment_length
+
+    ingest(corpus, str(tmp_path / "fresh"), "night-1")
+    first = picture(str(tmp_path / "fresh"))["segments"]
+    documents = {row["doc_id"] for row in first}
+    assert [row for row in expected["segments"] if row["doc_id"] in documents] == first
 
 
 @pytest.mark.parametrize("point", [*POINTS, TWICE])

@@ -23,9 +23,9 @@ class TickingEncoder(ToyEncoder):
     def __init__(self) -> None:
         self.busy_seconds = 10.0
 
-    def encode(self, documents: list[np.ndarray]) -> list:
+    def encode(self, documents: list[np.ndarray], prefix: list | None = None) -> list:
         self.busy_seconds += len(documents)
-        return super().encode(documents)
+        return super().encode(documents, prefix)
 
 
 def tokenized(name: str, words: int) -> TokenizedDocument:

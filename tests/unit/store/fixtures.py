@@ -18,7 +18,7 @@ from lloco_core.store.commit import Committer, begin_plan
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.records import ShardRecord
 from lloco_core.store.tables import Store
-from lloco_core.store.write import write_shard
+from lloco_core.store.write import version_id, write_shard
 from lloco_core.types import CompressedDocument, CompressedShard, Document, KnownDocument, Passage, Rejection, Segment, Shard, SourceObject
 from tests.conftest import BUCKET
 
@@ -75,13 +75,14 @@ def compressed(found: Document) -> CompressedDocument:
     passages = [Passage(index, start, end, found.text[start:end]) for index, (start, end) in enumerate(chars)]
     vectors = summaries[:, 0, :DIMENSION].astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return CompressedDocument(found, found.group or "ungrouped", len(words), segments, passages, vectors)
+    return CompressedDocument(found, found.group or "ungrouped", len(words), len(words), segments, passages, vectors)
 
 
 def known_of(found: Document, encoder: str = ENCODER) -> KnownDocument:
     """What a plan would say of a stored document."""
     whole = compressed(found)
-    return KnownDocument(found.content_hash, whole.group, encoder, whole.n_tokens, len(whole.segments))
+    version = version_id(found.doc_id, found.content_hash, whole.group, encoder)
+    return KnownDocument(version, found.content_hash, whole.group, encoder, whole.n_tokens, len(whole.segments))
 
 
 def shard(
