@@ -46,7 +46,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--batch-tokens", type=int, help="the encoder's batch_tokens")
     parser.add_argument("--devices", type=int, default=1, help="more than 1: only the mix, on one device and on that many")
     parser.add_argument("--profile", action="store_true", help="also record where the card's time goes")
-    parser.add_argument("--no-agreement", action="store_true", help="do not compare the vectors")
+    parser.add_argument("--no-agreement", action="store_true", help="do not compare the vectors; random weights on a card never do")
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--limit-seconds", type=float, default=float("inf"), help="start no row after that")
     parser.add_argument("--out", type=Path, default=report.RESULTS)
@@ -58,6 +58,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options.on_card = options.device.startswith("cuda")
     options.shape = options.shape or ("llama2-7b" if options.on_card else "reference")
     options.dtype = options.dtype or ("bfloat16" if options.on_card else "float32")
+    options.no_agreement = options.no_agreement or (options.on_card and options.shape not in shapes.TRAINED)
     options.engines = options.engines or (list(NAMES) if options.on_card else ["original", "stock", "ours"])
     options.documents = options.documents or (["6k", "30k", "128k", "mix"] if options.on_card else ["1.5k", "6k", "30k"])
     if unknown := set(options.engines) - set(NAMES):
@@ -109,6 +110,7 @@ class Run:
             "ceiling_fp8_tflops": None,
             "rows": [],
             "agreement": [],
+            "reading": [],
             "errors": [],
         }
         self.before = report.load(report.result_path(options.out, self.result))
@@ -130,7 +132,7 @@ class Run:
         self.result["ceiling_sustained_tflops"] = matrix_ceiling(self.options.device, self.dtype, SUSTAINED_SECONDS)
         self.result["ceiling_tflops"] = max(self.result["ceiling_before"], self.result["ceiling_after"])
         for row in self.result["rows"]:
-            self._rate(row)
+            report.rate(row, self.result)
         self._save()
 
     def _measure_engine(self, name: str) -> None:
@@ -148,6 +150,16 @@ class Run:
                 self._failed(f"{name} {documents}", error)
         if not self.options.no_agreement and not self._late():
             self.vectors[name] = engine.encode(self._compared_documents(weights))
+            if self.options.shape in shapes.TRAINED:
+                self._measure_reading(name, engine)
+
+    def _measure_reading(self, name: str, engine: Engine) -> None:
+        """What a float32 reader makes of the engine's vectors."""
+        from benchmarks.quality import measure_reading
+        from lloco_core.compressor import load_encoder
+
+        reader = load_encoder(self.options.shape, self.options.device)
+        self.result["reading"].append({"engine": name, "dtype": self.options.dtype} | measure_reading(reader, engine.encode))
 
     def _measure_row(self, name: str, engine: Engine, weights: shapes.Weights, documents: str) -> None:
         options, vocabulary = self.options, weights.model.config.vocab_size
@@ -216,14 +228,8 @@ class Run:
             "commit": self.result["commit"],
             "seed": self.options.seed,
         }
-        self._rate(row)
+        report.rate(row, self.result)
         return row
-
-    def _rate(self, row: dict[str, Any]) -> None:
-        row["ceiling_tflops"] = self.result["ceiling_tflops"]
-        row["share_of_ceiling"] = row["useful_tflops"] / row["ceiling_tflops"] / row["devices"]
-        if sustained := self.result["ceiling_sustained_tflops"]:
-            row["share_of_sustained_ceiling"] = row["useful_tflops"] / sustained / row["devices"]
 
     def _compared_documents(self, weights: shapes.Weights) -> list[np.ndarray]:
         segments = agreement.CARD_SEGMENTS if self.options.on_card else agreement.CPU_SEGMENTS

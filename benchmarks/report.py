@@ -23,7 +23,28 @@ def merge(old: Result, new: Result) -> Result:
     """The newer file with the rows of the older one that it does not measure again."""
     rows = {_row_key(row): row for row in [*old.get("rows", []), *new["rows"]]}
     pairs = {_pair_key(pair): pair for pair in [*old.get("agreement", []), *new.get("agreement", [])]}
-    return new | {"rows": sorted(rows.values(), key=_row_order), "agreement": list(pairs.values())}
+    reading = {(row["engine"], row["dtype"]): row for row in [*old.get("reading", []), *new.get("reading", [])]}
+    merged = new | {
+        "rows": sorted(rows.values(), key=_row_order),
+        "agreement": list(pairs.values()),
+        "reading": list(reading.values()),
+        "ceiling_sustained_tflops": new.get("ceiling_sustained_tflops") or old.get("ceiling_sustained_tflops"),
+        "commands": list(dict.fromkeys([*old.get("commands", []), *([new["command"]] if "command" in new else [])])),
+    }
+    if old.get("dtype") == new["dtype"]:
+        merged["ceiling_tflops"] = max(old["ceiling_tflops"], new["ceiling_tflops"])
+    for row in merged["rows"]:
+        rate(row, merged)
+    return merged
+
+
+def rate(row: Result, result: Result) -> None:
+    """Shares of a row. The ceiling is the highest that any run of the file measured: a card slowed down by heat has a lower one."""
+    if row["dtype"] == result["dtype"]:
+        row["ceiling_tflops"] = result["ceiling_tflops"]
+        if sustained := result.get("ceiling_sustained_tflops"):
+            row["share_of_sustained_ceiling"] = row["useful_tflops"] / sustained / row["devices"]
+    row["share_of_ceiling"] = row["useful_tflops"] / row["ceiling_tflops"] / row["devices"]
 
 
 def _row_key(row: Result) -> tuple:

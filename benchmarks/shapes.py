@@ -65,7 +65,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
 }
 COMMON = {"summary_length": 50, "segment_length": 1536, "accumulate_summary": True, "rms_norm_eps": 1e-5, "attention_bias": False}
-NAMES = (*SHAPES, "reference")
+TRAINED = ("reference",)
+"""Random weights of many layers make chaos of rounding: vectors of bfloat16 and float32 have little in common after four segments."""
+NAMES = (*SHAPES, *TRAINED)
 
 
 @dataclass(slots=True)

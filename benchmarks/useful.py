@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 CUDA_EDGE, CPU_EDGE = 8192, 2048
-WARMUPS, REPEATS = 10, 50
+WARMUPS, REPEATS = 3, 10
+REST_SECONDS = 2.0
+"""Before the short measurement of a card, so that it is not one of a card still slowed down by the rows before."""
 SUSTAINED_SECONDS = 3.0
 
 
@@ -57,9 +59,11 @@ def useful_operations(lengths: Iterable[int], cost: Cost, segment_length: int, s
 def matrix_ceiling(device: str, dtype: torch.dtype, seconds: float = 0.0) -> float:
     """TFLOP/s of a large square matrix product on random data in this format, the median of many.
 
-    Some tens of products run at the card's full clock. Over `seconds` the card settles at the clock that its power limit
+    A few products after a rest run at the card's full clock. Over `seconds` the card settles at the clock that its power limit
     allows; no work that goes on for longer is faster than that.
     """
+    if device.startswith("cuda") and not seconds:
+        time.sleep(REST_SECONDS)
     edge = CUDA_EDGE if device.startswith("cuda") else CPU_EDGE
     left, right = (torch.randn(edge, edge, device=device, dtype=dtype) for _ in range(2))
     out = torch.empty_like(left)

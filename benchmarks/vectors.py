@@ -4,25 +4,36 @@
 `--docs` only does the last, `--documents FOLDER` measures on the .txt files of a folder, `--model` another checkpoint. All vectors go
 through a store: they are written as shards, committed, published, and read back.
 
-Shape suffixes: T tokens, P vectors of a document, H hidden size.
+Shape suffixes: P vectors of a document, H hidden size.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
-import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import torch
 
 from benchmarks.machine import ROOT, between, provenance
+from benchmarks.quality import (
+    DEPTHS,
+    FOLLOWING,
+    HAYSTACK,
+    QUESTION,
+    Vectors,
+    answers,
+    city_of,
+    continuation,
+    longest,
+    n_found,
+    needle_cases,
+    perplexity,
+    read_texts,
+)
 from lloco_core.answer.local import LocalAnswerer
 from lloco_core.compressor import AutoCompressor, load_encoder
 from lloco_core.config import REFERENCE_MODEL, AnswerConfig, VectorFormat
@@ -42,39 +53,6 @@ RESULT = ROOT / "benchmarks" / "results" / "vectors-cpu.json"
 DOCS = ROOT / "docs" / "operations.md"
 START, END = "<!-- vectors:start -->", "<!-- vectors:end -->"
 
-DOCUMENTS = 10
-CONTEXT_SEGMENTS = 2
-"""Full segments that are compressed before the text whose perplexity is taken."""
-FOLLOWING = 512
-"""Tokens of that text."""
-HAYSTACK = 2048
-"""Tokens of a document that a needle is put into: a full segment and the beginning of another."""
-CITIES = ("Nairobi", "Paris", "Tokyo", "Cairo", "London", "Berlin", "Rome", "Madrid", "Vienna", "Dublin", "Boston", "Chicago")
-DEPTHS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
-NEEDLE, QUESTION = "The magic city is {city}. ", "What is the magic city?"
-
-Texts = dict[str, str]
-Vectors = dict[str, np.ndarray]
-"""Name -> vectors [P, H]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A document with a needle in it."""
-
-    name: str
-    city: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Continuation:
-    """A compressed beginning of a document and the tokens that follow it."""
-
-    name: str
-    context_T: np.ndarray
-    following_T: np.ndarray
-
 
 def main() -> None:
     """Measure, write the result file, and update the document."""
@@ -92,22 +70,22 @@ def main() -> None:
 def measure(folder: Path | None, model: str = REFERENCE_MODEL) -> dict:
     """All figures of all formats."""
     encoder = load_encoder(model, device="cpu", dtype="float32")
-    texts = _longest(_texts(folder), encoder)
-    cases, continuations = needle_cases(texts, encoder), [_continuation(name, text, encoder) for name, text in texts.items()]
+    texts = longest(read_texts(folder), encoder)
+    cases, continuations = needle_cases(texts, encoder), [continuation(name, text, encoder) for name, text in texts.items()]
     inputs_T = {case.name: encoder.tokenize(case.text)[0] for case in cases} | {item.name: item.context_T for item in continuations}
     encoded = dict(zip(inputs_T, encoder.encode(list(inputs_T.values())), strict=True))
     exact = {name: vectors_PH.numpy().astype(np.float16) for name, vectors_PH in encoded.items()}
-    rows, answers = [], {}
+    rows, found = [], {}
     for form in FORMATS:
         stored, table_bytes = _through_a_store(exact, encoder, form)
-        answers[form] = _answers(cases, stored, encoder)
+        found[form] = answers(cases, stored, encoder)
         rows.append(
             _sizes(form, encoder, table_bytes, sum(map(len, exact.values())))
             | _distances(exact, stored)
             | {
-                "needles_found": _n_found(answers[form], cases),
-                "answers_as_with_float16": sum(a == b for a, b in zip(answers[form], answers["float16"], strict=True)),
-                "perplexity": _perplexity(continuations, [stored[item.name] for item in continuations], encoder),
+                "needles_found": n_found(found[form], cases),
+                "answers_as_with_float16": sum(a == b for a, b in zip(found[form], found["float16"], strict=True)),
+                "perplexity": perplexity(continuations, [stored[item.name] for item in continuations], encoder),
             }
         )
         print(json.dumps(rows[-1]), flush=True)
@@ -123,51 +101,13 @@ def measure(folder: Path | None, model: str = REFERENCE_MODEL) -> dict:
         "vectors": sum(map(len, exact.values())),
         "formats": rows,
         "controls": {
-            "needles_found_without_vectors": _n_found([_city(without)] * len(cases), cases),
-            "needles_found_in_4_bits": _n_found(_answers(cases, coarse, encoder), cases),
-            "perplexity_in_4_bits": _perplexity(continuations, [coarse[item.name] for item in continuations], encoder),
-            "perplexity_without_vectors": _perplexity(continuations, [None] * len(continuations), encoder),
-            "perplexity_after_another_document": _perplexity(continuations, others, encoder),
+            "needles_found_without_vectors": n_found([city_of(without)] * len(cases), cases),
+            "needles_found_in_4_bits": n_found(answers(cases, coarse, encoder), cases),
+            "perplexity_in_4_bits": perplexity(continuations, [coarse[item.name] for item in continuations], encoder),
+            "perplexity_without_vectors": perplexity(continuations, [None] * len(continuations), encoder),
+            "perplexity_after_another_document": perplexity(continuations, others, encoder),
         },
     }
-
-
-def _texts(folder: Path | None) -> Texts:
-    if folder is None:
-        from pydoc_data.topics import topics
-
-        return dict(topics)
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))}
-
-
-def _longest(texts: Texts, encoder: AutoCompressor) -> Texts:
-    """The `DOCUMENTS` longest texts; a text too short for the context and what follows it is refused."""
-    chosen = dict(sorted(texts.items(), key=lambda item: (-len(item[1]), item[0]))[:DOCUMENTS])
-    needed = CONTEXT_SEGMENTS * encoder.segment_length + FOLLOWING
-    short = [name for name, text in chosen.items() if len(encoder.tokenize(text)[0]) < needed]
-    if short or len(chosen) < DOCUMENTS:
-        raise SystemExit(f"{len(chosen) - len(short)} documents have {needed} tokens or more, {DOCUMENTS} are needed; name another folder")
-    return chosen
-
-
-def _continuation(name: str, text: str, encoder: AutoCompressor) -> Continuation:
-    ids_T, cut = encoder.tokenize(text)[0], CONTEXT_SEGMENTS * encoder.segment_length
-    return Continuation(name, ids_T[:cut], ids_T[cut : cut + FOLLOWING])
-
-
-def needle_cases(texts: Texts, encoder: AutoCompressor) -> list[Case]:
-    """Every document with a needle at every depth, at the next end of a sentence; cities take turns."""
-    cases = []
-    for text in texts.values():
-        end = encoder.tokenize(text)[1][HAYSTACK - 1, 1]
-        hay = text[:end]
-        for depth in DEPTHS:
-            city = CITIES[(len(cases) + len(cases) // len(CITIES)) % len(CITIES)]
-            found = re.compile(r"[.!?]\s+").search(hay, int(depth * len(hay)))
-            at = found.end() if found else len(hay)
-            space = "" if found else " "
-            cases.append(Case(f"needle-{len(cases)}", city, hay[:at] + space + NEEDLE.format(city=city) + hay[at:]))
-    return cases
 
 
 def _through_a_store(exact: Vectors, encoder: AutoCompressor, form: VectorFormat) -> tuple[Vectors, int]:
@@ -192,7 +132,7 @@ def _document(name: str, vectors_PH: np.ndarray, encoder: AutoCompressor) -> Com
         Segment(index, digest([name, index]), index * length, (index + 1) * length, 0, 0, summary_SH)
         for index, summary_SH in enumerate(vectors_PH.reshape(-1, encoder.summary_length, encoder.hidden_size))
     ]
-    return CompressedDocument(Document(name, name, "", "", "", name, "text/plain"), "a", 0, segments, [], np.zeros((0, 4), np.float32))
+    return CompressedDocument(Document(name, name, "", "", "", name, "text/plain"), "a", 0, 0, segments, [], np.zeros((0, 4), np.float32))
 
 
 def _sizes(form: VectorFormat, encoder: AutoCompressor, table_bytes: int, n_vectors: int) -> dict:
@@ -220,40 +160,10 @@ def _distances(exact: Vectors, stored: Vectors) -> dict:
     }
 
 
-def _answers(cases: list[Case], stored: Vectors, encoder: AutoCompressor) -> list[str]:
-    answerer = LocalAnswerer(encoder, AnswerConfig(max_new_tokens=8))
-    return [_city(answerer.answer(QUESTION, stored[case.name])) for case in cases]
-
-
-def _n_found(answers: list[str], cases: list[Case]) -> int:
-    return sum(answer == case.city for answer, case in zip(answers, cases, strict=True))
-
-
 def _in_4_bits(vectors_PH: np.ndarray) -> np.ndarray:
     """Rounded as int8 is, to 15 steps: a format that is not offered, to see that these figures can get worse."""
     scales_P1 = np.abs(vectors_PH).max(axis=1, keepdims=True).astype(np.float32) / 7
     return (np.rint(vectors_PH / scales_P1) * scales_P1).astype(np.float16)
-
-
-def _city(answer: str) -> str:
-    return answer.strip().rstrip(".")
-
-
-@torch.inference_mode()
-def _perplexity(continuations: list[Continuation], vectors: list[np.ndarray | None], encoder: AutoCompressor) -> float:
-    """Of the following tokens but the first, which nothing precedes where there are no vectors."""
-    losses = list(_losses(continuations, vectors, encoder))
-    return round(math.exp(sum(losses) / len(losses)), 3)
-
-
-def _losses(continuations: list[Continuation], vectors: list[np.ndarray | None], encoder: AutoCompressor) -> Iterator[float]:
-    for item, vectors_PH in zip(continuations, vectors, strict=True):
-        ids_T = torch.from_numpy(item.following_T.astype(np.int64))
-        x_TH = encoder.model.get_input_embeddings()(ids_T)
-        if vectors_PH is not None:
-            x_TH = torch.cat([torch.from_numpy(vectors_PH.copy()).to(x_TH), x_TH])
-        logits_TV = encoder.model(inputs_embeds=x_TH[None]).logits[0, -len(ids_T) : -1]
-        yield float(torch.nn.functional.cross_entropy(logits_TV, ids_T[1:]))
 
 
 def docs_block() -> str:

@@ -5,21 +5,8 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.vectors import (
-    CITIES,
-    DEPTHS,
-    DOCS,
-    DOCUMENTS,
-    END,
-    FORMATS,
-    HAYSTACK,
-    NEEDLE,
-    RESULT,
-    START,
-    docs_block,
-    measure,
-    needle_cases,
-)
+from benchmarks.quality import CITIES, DEPTHS, DOCUMENTS, HAYSTACK, NEEDLE, needle_cases
+from benchmarks.vectors import DOCS, END, FORMATS, RESULT, START, docs_block, measure
 from lloco_core.compressor import load_encoder
 
 

@@ -1,0 +1,139 @@
+"""What vectors are for: facts read from them, and the perplexity of the text that follows what they compress.
+
+Shape suffixes: T tokens, P vectors of a document, H hidden size.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lloco_core.answer.local import LocalAnswerer
+from lloco_core.compressor import AutoCompressor
+from lloco_core.config import AnswerConfig
+
+DOCUMENTS = 10
+CONTEXT_SEGMENTS = 2
+"""Full segments that are compressed before the text whose perplexity is taken."""
+FOLLOWING = 512
+"""Tokens of that text."""
+HAYSTACK = 2048
+"""Tokens of a document that a needle is put into: a full segment and the beginning of another."""
+CITIES = ("Nairobi", "Paris", "Tokyo", "Cairo", "London", "Berlin", "Rome", "Madrid", "Vienna", "Dublin", "Boston", "Chicago")
+DEPTHS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
+NEEDLE, QUESTION = "The magic city is {city}. ", "What is the magic city?"
+
+Texts = dict[str, str]
+Vectors = dict[str, np.ndarray]
+"""Name -> vectors [P, H]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A document with a needle in it."""
+
+    name: str
+    city: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A compressed beginning of a document and the tokens that follow it."""
+
+    name: str
+    context_T: np.ndarray
+    following_T: np.ndarray
+
+
+def measure_reading(reader: AutoCompressor, encode: Callable[[list[np.ndarray]], list[torch.Tensor]]) -> dict:
+    """Facts found in the vectors of `encode` and the perplexity of what follows them, as `reader` sees it."""
+    texts = longest(read_texts(None), reader)
+    cases, continuations = needle_cases(texts, reader), [continuation(name, text, reader) for name, text in texts.items()]
+    inputs_T = {case.name: reader.tokenize(case.text)[0] for case in cases} | {item.name: item.context_T for item in continuations}
+    found = {name: vectors.float().numpy() for name, vectors in zip(inputs_T, encode(list(inputs_T.values())), strict=True)}
+    return {
+        "needles_found": n_found(answers(cases, found, reader), cases),
+        "needles": len(cases),
+        "perplexity": perplexity(continuations, [found[item.name] for item in continuations], reader),
+        "perplexity_without_vectors": perplexity(continuations, [None] * len(continuations), reader),
+    }
+
+
+def read_texts(folder: Path | None) -> Texts:
+    """The .txt files of a folder, or the topics of Python's help()."""
+    if folder is None:
+        from pydoc_data.topics import topics
+
+        return dict(topics)
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))}
+
+
+def longest(texts: Texts, encoder: AutoCompressor) -> Texts:
+    """The `DOCUMENTS` longest texts; a text too short for the context and what follows it is refused."""
+    chosen = dict(sorted(texts.items(), key=lambda item: (-len(item[1]), item[0]))[:DOCUMENTS])
+    needed = CONTEXT_SEGMENTS * encoder.segment_length + FOLLOWING
+    short = [name for name, text in chosen.items() if len(encoder.tokenize(text)[0]) < needed]
+    if short or len(chosen) < DOCUMENTS:
+        raise SystemExit(f"{len(chosen) - len(short)} documents have {needed} tokens or more, {DOCUMENTS} are needed; name another folder")
+    return chosen
+
+
+def continuation(name: str, text: str, encoder: AutoCompressor) -> Continuation:
+    """Cut a document into what is compressed and what follows."""
+    ids_T, cut = encoder.tokenize(text)[0], CONTEXT_SEGMENTS * encoder.segment_length
+    return Continuation(name, ids_T[:cut], ids_T[cut : cut + FOLLOWING])
+
+
+def needle_cases(texts: Texts, encoder: AutoCompressor) -> list[Case]:
+    """Every document with a needle at every depth, at the next end of a sentence; cities take turns."""
+    cases = []
+    for text in texts.values():
+        end = encoder.tokenize(text)[1][HAYSTACK - 1, 1]
+        hay = text[:end]
+        for depth in DEPTHS:
+            city = CITIES[(len(cases) + len(cases) // len(CITIES)) % len(CITIES)]
+            found = re.compile(r"[.!?]\s+").search(hay, int(depth * len(hay)))
+            at = found.end() if found else len(hay)
+            space = "" if found else " "
+            cases.append(Case(f"needle-{len(cases)}", city, hay[:at] + space + NEEDLE.format(city=city) + hay[at:]))
+    return cases
+
+
+def answers(cases: list[Case], stored: Vectors, encoder: AutoCompressor) -> list[str]:
+    """What the model reads from the vectors, per case."""
+    answerer = LocalAnswerer(encoder, AnswerConfig(max_new_tokens=8))
+    return [city_of(answerer.answer(QUESTION, stored[case.name])) for case in cases]
+
+
+def n_found(answers: list[str], cases: list[Case]) -> int:
+    """Answers that are the city."""
+    return sum(answer == case.city for answer, case in zip(answers, cases, strict=True))
+
+
+def city_of(answer: str) -> str:
+    """An answer without the sentence around it."""
+    return answer.strip().rstrip(".")
+
+
+@torch.inference_mode()
+def perplexity(continuations: list[Continuation], vectors: list[np.ndarray | None], encoder: AutoCompressor) -> float:
+    """Of the following tokens but the first, which nothing precedes where there are no vectors."""
+    losses = list(_losses(continuations, vectors, encoder))
+    return round(math.exp(sum(losses) / len(losses)), 3)
+
+
+def _losses(continuations: list[Continuation], vectors: list[np.ndarray | None], encoder: AutoCompressor) -> Iterator[float]:
+    for item, vectors_PH in zip(continuations, vectors, strict=True):
+        ids_T = torch.from_numpy(item.following_T.astype(np.int64)).to(encoder.summary_SH.device)
+        x_TH = encoder.model.get_input_embeddings()(ids_T)
+        if vectors_PH is not None:
+            x_TH = torch.cat([torch.from_numpy(vectors_PH.copy()).to(x_TH), x_TH])
+        logits_TV = encoder.model(inputs_embeds=x_TH[None]).logits[0, -len(ids_T) : -1]
+        yield float(torch.nn.functional.cross_entropy(logits_TV, ids_T[1:]))
