@@ -130,22 +130,33 @@ def readme_table(result: Result, file_name: str) -> str:
     names = sorted({row["documents"] for row in alone}, key=documents_order)
     engines = [name for name in ENGINE_NAMES if any(row["engine"] == name for row in alone)]
     cells = {(row["engine"], row["documents"]): _cell(row) for row in alone}
-    ceilings = sorted({f"{row['ceiling_tflops']:.3g}" for row in rows}, key=float)
     lines = [
-        f"`{result['shape']}` on {result['hardware']['name']} in {result['dtype']}; tokens/s and share of the matrix ceiling of the "
-        f"same machine ({' to '.join(ceilings[:1] + ceilings[1:][-1:])} TFLOP/s), from `benchmarks/results/{file_name}`:",
+        f"`{result['shape']}` on {result['hardware']['name']} in {result['dtype']}; tokens/s and share of the machine's matrix ceiling of "
+        f"{result['ceiling_tflops']:.3g} TFLOP/s, from `benchmarks/results/{file_name}`:",
         "",
         f"| tokens per document | {' | '.join(names)} |",
         f"|---|{'---:|' * len(names)}",
         *(f"| {ENGINE_NAMES[engine]} | {' | '.join(cells.get((engine, name), '') for name in names)} |" for engine in engines),
     ]
-    notes = [*_subset_notes(alone), *_memory_notes(alone), *_devices_notes(rows)]
+    notes = [*_sustained_notes(alone, result), *_subset_notes(alone), *_memory_notes(alone), *_devices_notes(rows)]
     lines += ["", *notes] if notes else []
-    return "\n".join([*lines, *_agreement_lines(result)])
+    return "\n".join([*lines, *_agreement_lines(result), *_reading_lines(result)])
 
 
 def _cell(row: Result) -> str:
     return f"{row['tokens_per_s']:,.0f} ({row['share_of_ceiling']:.0%})"
+
+
+def _sustained_notes(rows: list[Result], result: Result) -> list[str]:
+    shares = [row["share_of_sustained_ceiling"] for row in rows if row["engine"] == "ours" and "share_of_sustained_ceiling" in row]
+    if not shares or len(rows) < 2:
+        return []
+    sustained = result["ceiling_sustained_tflops"]
+    return [
+        f"- ours: {min(shares):.0%} to {max(shares):.0%} of the {sustained:.3g} TFLOP/s that this machine sustains over seconds.".replace(
+            "%", " %"
+        )
+    ]
 
 
 def _subset_notes(rows: list[Result]) -> list[str]:
@@ -186,6 +197,20 @@ def _agreement_lines(result: Result) -> list[str]:
             f"| {pair['relative_error']:.1e} |"
             for pair in pairs
         ),
+    ]
+
+
+def _reading_lines(result: Result) -> list[str]:
+    rows = [row for row in result.get("reading", []) if row["dtype"] == result["dtype"]]
+    if not rows:
+        return []
+    return [
+        "",
+        "| vectors of | inserted facts read from them | perplexity of the text that follows |",
+        "|---|---:|---:|",
+        *(f"| {row['engine']} | {row['needles_found']} of {row['needles']} | {row['perplexity']:.2f} |" for row in rows),
+        "",
+        f"That text has a perplexity of {rows[0]['perplexity_without_vectors']:.2f} without vectors.",
     ]
 
 

@@ -11,13 +11,20 @@ from benchmarks.kernels import Kernel, category, summary
 
 def row(engine: str, documents: str, tokens_per_s: float, **more) -> dict:
     fixed = {"dtype": "bfloat16", "devices": 1, "share_of_ceiling": tokens_per_s / 50_000, "ceiling_tflops": 763.0, "subset_of": None}
-    rest = {"n_documents": 64, "seconds": 1.0, "peak_memory_gb": 20.0}
+    rest = {"n_documents": 64, "seconds": 1.0, "peak_memory_gb": 20.0, "useful_tflops": tokens_per_s / 50_000 * 763.0}
     return {"engine": engine, "documents": documents, "tokens_per_s": tokens_per_s} | fixed | rest | more
 
 
 def result(*rows: dict, **more) -> dict:
     base = {"card": "h200", "shape": "llama2-7b", "dtype": "bfloat16", "hardware": {"name": "NVIDIA H200"}, "commit": "new", "errors": []}
-    ceilings = {"ceiling_tflops": 763.0, "ceiling_before": 763.0, "ceiling_after": 760.0, "ceiling_fp8_tflops": 1400.0}
+    ceilings = {
+        "command": "run",
+        "ceiling_tflops": 763.0,
+        "ceiling_sustained_tflops": 610.4,
+        "ceiling_before": 763.0,
+        "ceiling_after": 760.0,
+        "ceiling_fp8_tflops": 1400.0,
+    }
     return base | ceilings | {"rows": list(rows), "agreement": []} | more
 
 
@@ -36,6 +43,16 @@ def test_merge_replaces_rows_that_were_measured_again():
     ]
     assert merged["commit"] == "new"
     assert merged["agreement"] == [pair(0.9)]
+
+
+def test_shares_are_of_the_highest_ceiling_of_the_file():
+    """A card that is still hot from other work has a lower one."""
+    merged = report.merge(
+        result(row("ours", "6k", 25_000), ceiling_tflops=800.0), result(row("ours", "128k", 25_000), ceiling_tflops=700.0)
+    )
+    assert merged["ceiling_tflops"] == 800.0
+    assert [round(row["share_of_ceiling"], 3) for row in merged["rows"]] == [round(0.5 * 763 / 800, 3)] * 2
+    assert merged["commands"] == ["run"]
 
 
 def test_merge_keeps_other_formats_and_numbers_of_devices():
@@ -67,14 +84,23 @@ def test_readme_table(tmp_path: Path):
     report.save(tmp_path, result(*rows, agreement=[pair(0.99912)]))
     lines = report.readme_block(tmp_path).splitlines()
     assert "`llama2-7b` on NVIDIA H200 in bfloat16" in lines[0]
-    assert "(763 TFLOP/s), from `benchmarks/results/encode-h200-llama2-7b.json`" in lines[0]
+    assert "763 TFLOP/s" in lines[0]
+    assert "`benchmarks/results/encode-h200-llama2-7b.json`" in lines[0]
     assert lines[2] == "| tokens per document | 6k | 30k | 128k+short | mix |"
     assert lines[4].endswith("| 20,000 (40%) |  |  |  |")
     assert lines[6] == "| ours | 40,000 (80%) | 36,123 (72%) | 30,000 (60%) | 31,000 (62%) |"
     assert "- stock: 32 of the 512 documents of `mix`." in lines
     assert "- ours: 201 documents of `128k+short` take 42 GB at most." in lines
     assert "- ours, `mix` on 2 devices: 4.50 documents/s, 1.94 times one device (engine processes without Ray)." in lines
+    assert "- ours: 75 % to 100 % of the 610 TFLOP/s that this machine sustains over seconds." in lines
     assert lines[-1] == "| ours-fp8 | ours | 0.99912 | 0.99912 | 1.0e-02 |"
+
+
+def test_what_is_read_from_the_vectors_is_in_the_table(tmp_path: Path):
+    figures = {"needles_found": 68, "needles": 70, "perplexity": 52.551, "perplexity_without_vectors": 62.57}
+    report.save(tmp_path, result(row("ours", "6k", 1), reading=[{"engine": "ours", "dtype": "bfloat16"} | figures]))
+    assert "| ours | 68 of 70 | 52.55 |" in report.readme_block(tmp_path).splitlines()
+    assert "62.57 without vectors" in report.readme_block(tmp_path)
 
 
 def test_terminal_table_names_failures():
