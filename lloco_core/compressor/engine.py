@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 POSITIONS_PER_MULTIPROCESSOR = 192
 """A multiple of a matrix product's tile, so that no multiprocessor idles at a product's end."""
-CPU_STEP_TOKENS = 4096
+CPU_STEP_TOKENS = 2048
 
 
 @dataclass(slots=True, eq=False)
