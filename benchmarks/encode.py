@@ -11,24 +11,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import re
-import subprocess
 import sys
 import time
 import traceback
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks import agreement, devices, kernels, report, shapes, workloads
+from benchmarks import agreement, devices, kernels, machine, report, shapes, workloads
 from benchmarks.engines import NAMES, Engine, build_engine, release_memory
 from benchmarks.useful import SUSTAINED_SECONDS, Cost, fp8_ceiling, matrix_ceiling, useful_operations
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transformers", "triton", "nvidia-cudnn-cu13", "nvidia-cudnn-frontend", "numpy", "safetensors")
 IN_FLOAT32 = "original in float32"
 
@@ -92,17 +88,17 @@ class Run:
         self.options = options
         self.dtype: torch.dtype = getattr(torch, options.dtype)
         self.started = time.monotonic()
-        name = torch.cuda.get_device_name(options.device) if options.on_card else _cpu()
+        name = torch.cuda.get_device_name(options.device) if options.on_card else machine.cpu_name()
         cores = len(os.sched_getaffinity(0))
         self.result: dict[str, Any] = {
             "command": options.command,
-            "commit": options.commit or _commit(),
+            "commit": options.commit or machine.commit(),
             "seed": options.seed,
             "shape": options.shape,
             "card": _slug(name.removeprefix("NVIDIA ")) if options.on_card else f"cpu-{cores}-cores",
             "dtype": options.dtype,
             "hardware": {"name": name if options.on_card else f"{cores} cores ({name})", "cores": cores} | _card_facts(options),
-            "versions": {"python": platform.python_version()} | _versions(),
+            "versions": machine.versions(PACKAGES),
             "ceiling_tflops": 0.0,
             "ceiling_before": 0.0,
             "ceiling_after": None,
@@ -286,34 +282,11 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _cpu() -> str:
-    models = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return models[0] if models else platform.processor()
-
-
 def _card_facts(options: argparse.Namespace) -> dict[str, Any]:
     if not options.on_card:
         return {}
     properties = torch.cuda.get_device_properties(options.device)
     return {"devices": torch.cuda.device_count(), "memory_gb": round(properties.total_memory / 1e9, 1), "cuda": torch.version.cuda}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit() -> str | None:
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,13 +14,30 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def provenance(command: str, packages: tuple[str, ...]) -> dict:
     """Command, commit, hardware, and versions of a measurement."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     return {
         "command": command,
-        "commit": commit,
-        "hardware": {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0)), "memory_gb": _memory_gb()},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "commit": commit(),
+        "hardware": {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "memory_gb": _memory_gb()},
+        "versions": versions(packages),
     }
+
+
+def commit() -> str | None:
+    """The checked out commit; None where there is no repository, as in a copy of the files on a GPU machine."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Versions of Python and of those packages that are installed."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def between(text: str, start: str, end: str, block: str) -> str:
@@ -29,7 +47,8 @@ def between(text: str, start: str, end: str, block: str) -> str:
     return f"{head}{start}\n{block}\n{end}{tail}"
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
+    """Name of the processor."""
     models = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return models[0] if models else platform.processor()
 

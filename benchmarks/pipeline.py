@@ -12,20 +12,17 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import ROOT, provenance
 from lloco_core.config import NightlyConfig
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transformers", "sentence-transformers", "ray", "pylance")
 RAY_NICENESS = 15
 """Ray lowers the priority of its workers by this much; the encoder alone gets the same, or a busy machine would favour it."""
@@ -37,17 +34,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lloco-benchmark-") as folder:
         corpus = options.corpus or _demo_corpus(f"{folder}/corpus", options.chars)
         rows = list(measure(lambda store: _configuration(options, corpus, f"{folder}/{store}"), options.repeats))
-    hardware = _hardware(options.device)
     result = {
-        "command": "make benchmark-pipeline",
-        "commit": _git("rev-parse", "HEAD") + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else ""),
-        "hardware": hardware,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        **provenance("make benchmark-pipeline", PACKAGES),
         "options": {name: value for name, value in vars(options).items() if name != "results"},
         "medians": medians(rows),
         "rows": rows,
     }
-    path = Path(options.results) / f"pipeline-{hardware['name']}.json"
+    path = Path(options.results) / f"pipeline-{_machine(options.device, result['hardware']['cores'])}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result["medians"], indent=2))
     print(path)
@@ -155,7 +148,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="per encoder; by default the pipeline's own")
     parser.add_argument("--model", default="reference")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--batch-tokens", type=int, default=16_384)
+    parser.add_argument("--batch-tokens", type=int)
     parser.add_argument("--results", default=str(ROOT / "benchmarks" / "results"), help="folder of the result file")
     return parser.parse_args()
 
@@ -178,30 +171,19 @@ def _configuration(options: argparse.Namespace, corpus: str, store: str) -> Nigh
     )
 
 
+def _machine(device: str, cores: int) -> str:
+    if device != "cuda":
+        return f"{cores}-cores"
+    import torch
+
+    return "-".join(torch.cuda.get_device_name().lower().split())
+
+
 def _demo_corpus(folder: str, chars: int) -> str:
     from lloco_core.corpus.demo import export_demo_corpus
 
     export_demo_corpus(Path(folder), max_chars_per_document=60_000, max_total_chars=chars)
     return folder
-
-
-def _hardware(device: str) -> dict[str, Any]:
-    cores = len(os.sched_getaffinity(0))
-    name = f"{cores}-cores"
-    if device == "cuda":
-        import torch
-
-        name = "-".join(torch.cuda.get_device_name().lower().split())
-    return {"name": name, "cpu": _cpu(), "cores": cores, "load_before": [round(load, 1) for load in os.getloadavg()]}
-
-
-def _cpu() -> str:
-    models = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return models[0] if models else platform.processor()
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import between
 from benchmarks.workloads import BESIDE_SHORT, tokens_of
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -217,6 +218,4 @@ def _reading_lines(result: Result) -> list[str]:
 def update_readme() -> None:
     """Put the tables between the markers of the README."""
     path = RESULTS.parent.parent / "README.md"
-    head, rest = path.read_text().split(START)
-    _, tail = rest.split(END)
-    path.write_text(f"{head}{START}\n{readme_block()}\n{END}{tail}")
+    path.write_text(between(path.read_text(), START, END, readme_block()))

@@ -64,16 +64,22 @@ class PlainAttention:
             key, value = keys_NKD[start : start + length], values_NKD[start : start + length]
             if groups > 1:
                 key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-            mask = _lower_right_mask(len(query), length, window, spans, query.device)
-            q, k, v = (x.transpose(0, 1)[None] for x in (query, key, value))
-            out.copy_(F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)[0].transpose(0, 1))
+            n_earlier = length - len(query)
+            if window is None and n_earlier < len(query):  # rather a few queries too many than a mask, under which nothing is skipped
+                padded = F.pad(query, (0, 0, 0, 0, n_earlier, 0))
+                out.copy_(_attend(padded, key, value, None)[n_earlier:])
+            else:
+                out.copy_(_attend(query, key, value, _lower_right_mask(len(query), length, window, spans, query.device)))
         return out_MQD
 
 
-def _lower_right_mask(n_query: int, n_key: int, window: int | None, spans: Spans, device: torch.device) -> torch.Tensor | None:
-    """True where a query sees a key; None where the plain causal mask says the same."""
-    if n_query == n_key and (window is None or window >= n_key):
-        return None
+def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    q, k, v = (x.transpose(0, 1)[None] for x in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)[0].transpose(0, 1)
+
+
+def _lower_right_mask(n_query: int, n_key: int, window: int | None, spans: Spans, device: torch.device) -> torch.Tensor:
+    """True where a query sees a key."""
     name = (n_query, n_key, window)
     if name not in spans.derived:
         mask = torch.ones(n_query, n_key, dtype=torch.bool, device=device).tril(n_key - n_query)

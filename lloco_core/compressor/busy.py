@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ class DeviceClock:
         self._device = device
         self._finished_seconds = 0.0
         self._queued: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
+        self._lock = threading.Lock()
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -32,21 +34,27 @@ class DeviceClock:
             yield
             self._finished_seconds += time.perf_counter() - started
             return
-        while len(self._queued) >= STEPS_AHEAD:
-            self._settle()
+        while (oldest := self._oldest_of_too_many()) is not None:
+            oldest.synchronize()
+            self._collect()
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         yield
         end.record()
-        self._queued.append((start, end))
+        with self._lock:
+            self._queued.append((start, end))
 
     def busy_seconds(self) -> float:
-        """Device seconds of all steps so far; waits for those under way."""
-        while self._queued:
-            self._settle()
+        """Device seconds of the steps that have ended. Never waits, and may be called from any thread."""
+        self._collect()
         return self._finished_seconds
 
-    def _settle(self) -> None:
-        start, end = self._queued.popleft()
-        end.synchronize()
-        self._finished_seconds += start.elapsed_time(end) / 1e3
+    def _oldest_of_too_many(self) -> torch.cuda.Event | None:
+        with self._lock:
+            return self._queued[0][1] if len(self._queued) >= STEPS_AHEAD else None
+
+    def _collect(self) -> None:
+        with self._lock:
+            while self._queued and self._queued[0][1].query():
+                start, end = self._queued.popleft()
+                self._finished_seconds += start.elapsed_time(end) / 1e3

@@ -1,8 +1,8 @@
 """The encoder's engine: continuous batching of documents through the packed decoder.
 
-`encode_documents` may be called from several threads. Their documents share the steps, whoever is waiting runs the next one, and
-everybody returns when his own documents are done. On a GPU a step is only queued: the next is put together while it
-runs, because what runs next depends on lengths alone.
+`encode_documents` may be called from several threads. Their documents share the steps: one of the callers runs them, the others
+wait, and everybody returns when the own documents are done; then another one goes on. On a GPU a step is only queued: the next
+is put together while it runs, because what runs next depends on lengths alone.
 
 Shape suffixes: M positions of a step, P carried vectors, S summary length, H hidden size.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 POSITIONS_PER_MULTIPROCESSOR = 192
 """A multiple of a matrix product's tile, so that no multiprocessor idles at a product's end."""
 CPU_STEP_TOKENS = 2048
+WAIT_SECONDS = 0.05
+"""After that a waiting caller looks again, in case that the one who ran the steps left without a word."""
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +85,9 @@ class Engine:
         self._clock = DeviceClock(device)
         self._schedule = Schedule(self.memory)
         self._works: dict[DocumentProgress, DocumentWork] = {}
-        self._lock = threading.Lock()
+        self._inbox: deque[list[tuple[DocumentProgress, DocumentWork]]] = deque()
+        self._stepping = threading.Lock()
+        self._stepped = threading.Condition()
 
     def encode_documents(self, works: Sequence[DocumentWork]) -> None:
         """Encode documents; their vectors are what `result()` of each returns then.
@@ -90,44 +95,60 @@ class Engine:
         Raises:
             EncodingError: a document does not fit into the device's memory.
         """
-        progress = [self._progress(work) for work in works]
-        with self._lock:
-            for document, work in zip(progress, works, strict=True):
-                self._works[document] = work
-                self._schedule.submit(document)
+        documents = [(self._progress(work), work) for work in works]
+        self._inbox.append(documents)
         try:
-            while not all(document.ended for document in progress):
-                with self._lock:
-                    if not all(document.ended for document in progress):
-                        self._step()
-            self._raise_refused(progress, works)
+            while not all(document.ended for document, _ in documents):
+                self._step_or_wait()
+        except BaseException:
+            with self._stepping:
+                self._withdraw(documents)
+            raise
+        self._raise_refused(documents)
+
+    def _step_or_wait(self) -> None:
+        if not self._stepping.acquire(blocking=False):
+            with self._stepped:
+                self._stepped.wait(WAIT_SECONDS)
+            return
+        try:
+            self._step()
         finally:
-            with self._lock:
-                for document in progress:
-                    self._schedule.withdraw(document)
-                    del self._works[document]
+            self._stepping.release()
+            with self._stepped:
+                self._stepped.notify_all()
 
     def _progress(self, work: DocumentWork) -> DocumentProgress:
         carried = 0 if work.carried_PH is None else len(work.carried_PH)
         return DocumentProgress([len(segment) for segment in work.segments_T], carried, len(self._summary_SH), self._accumulate)
 
-    def _raise_refused(self, progress: Sequence[DocumentProgress], works: Sequence[DocumentWork]) -> None:
-        for document, work in zip(progress, works, strict=True):
-            if document.refused:
-                raise EncodingError(
-                    f"document {work.order} needs keys and values of {document.capacity:,} positions, memory holds {self.memory.limit:,}; "
-                    "use a device with more memory, a larger encoder.memory_fraction, or split the document"
-                )
+    def _raise_refused(self, documents: Sequence[tuple[DocumentProgress, DocumentWork]]) -> None:
+        refused = [(document, work) for document, work in documents if document.refused]
+        for document, _ in refused:
+            del self._works[document]
+        for document, work in refused:
+            raise EncodingError(
+                f"document {work.order} needs keys and values of {document.capacity:,} positions, memory holds {self.memory.limit:,}; "
+                "use a device with more memory, a larger encoder.memory_fraction, or split the document"
+            )
+
+    def _withdraw(self, documents: Sequence[tuple[DocumentProgress, DocumentWork]]) -> None:
+        self._take_in()
+        for document, _ in documents:
+            self._schedule.withdraw(document)
+            self._works.pop(document, None)
 
     def busy_seconds(self) -> float:
-        """Seconds in which the device was executing steps."""
-        with self._lock:
-            return self._clock.busy_seconds()
+        """Seconds in which the device was executing steps; those under way are counted when they end."""
+        return self._clock.busy_seconds()
 
     @torch.inference_mode()
     def _step(self) -> None:
+        self._take_in()
         try:
             chunks = self._schedule.plan(self.step_tokens)
+            if not chunks:
+                return
             with self._clock.step():
                 vectors_RH = self._run(chunks)
         except torch.OutOfMemoryError:
@@ -135,6 +156,15 @@ class Engine:
             return
         self._hand_out(chunks, vectors_RH)
         self._schedule.advance(chunks)
+        for chunk in chunks:
+            if chunk.document.ended:
+                del self._works[chunk.document]
+
+    def _take_in(self) -> None:
+        while self._inbox:
+            for document, work in self._inbox.popleft():
+                self._works[document] = work
+                self._schedule.submit(document)
 
     def _halve_step(self) -> None:
         smaller = self.step_tokens // 2

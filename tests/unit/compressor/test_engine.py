@@ -41,6 +41,28 @@ def test_callers_share_the_steps_and_get_their_own_vectors(checkpoint: Checkpoin
     assert encoder.engine.memory.is_empty
 
 
+def test_a_short_call_does_not_wait_for_a_long_one(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_encoder(str(checkpoint().folder), segment_length=LENGTH, batch_tokens=100)
+    run, started, n_steps = encoder.engine.decoder, threading.Event(), 0
+
+    def slow(step, memory):
+        nonlocal n_steps
+        n_steps += 1
+        started.set()
+        threading.Event().wait(0.01)
+        return run(step, memory)
+
+    slow.device, slow.shape = run.device, run.shape
+    monkeypatch.setattr(encoder.engine, "decoder", slow)
+    long_call = threading.Thread(target=encoder.encode, args=([document(LENGTH * 40), document(LENGTH * 40, 1)],))
+    long_call.start()
+    started.wait(10)
+    encoder.encode([document(30)])
+    steps_when_done = n_steps
+    long_call.join(60)
+    assert steps_when_done < n_steps  # it came back while the other was still running
+
+
 def test_an_error_in_a_step_leaves_nothing_behind(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = checkpoint()
     encoder = load_encoder(str(tiny.folder), segment_length=LENGTH, batch_tokens=60)
@@ -91,6 +113,13 @@ def test_a_document_that_does_not_fit_is_refused_by_name(checkpoint: Checkpoint)
         encoder.encode([document(40), document(9 * LENGTH), document(7)])
     (vectors,) = encoder.encode([document(3 * LENGTH)])
     assert (vectors - expected_vectors(tiny, document(3 * LENGTH), LENGTH)).abs().max() < 1e-4
+
+
+def test_a_document_that_does_not_fit_is_refused_alone(checkpoint: Checkpoint) -> None:
+    encoder = load_encoder(str(checkpoint().folder), segment_length=LENGTH, batch_tokens=64)
+    encoder.engine.memory.limit = 70
+    with pytest.raises(EncodingError, match="document 0 needs keys and values"):
+        encoder.encode([document(9 * LENGTH)])
 
 
 def test_busy_seconds_grow_with_the_work(checkpoint: Checkpoint) -> None:
