@@ -146,7 +146,7 @@ class Run:
                 self._failed(f"{name} {documents}", error)
         if not self.options.no_agreement and not self._late():
             self.vectors[name] = engine.encode(self._compared_documents(weights))
-            if self.options.shape in shapes.TRAINED:
+            if self.options.on_card and self.options.shape in shapes.TRAINED:  # a CPU takes minutes for what `make benchmark-vectors` does
                 self._measure_reading(name, engine)
 
     def _measure_reading(self, name: str, engine: Engine) -> None:
