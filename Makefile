@@ -84,9 +84,11 @@ benchmark-encode: setup ## Measure the encoder on this machine (card or CPU) and
 	$(BIN)/python benchmarks/encode.py --readme
 
 .PHONY: readme-tables
-readme-tables: setup ## Update the README's tables from the result files
+readme-tables: setup ## Update the tables of README and docs from the result files
 	$(BIN)/python benchmarks/night.py --readme
 	$(BIN)/python benchmarks/encode.py --readme
+	$(BIN)/python benchmarks/vectors.py --docs
+	$(BIN)/python benchmarks/pipeline.py --docs
 
 .PHONY: benchmark-vectors
 benchmark-vectors: setup ## Measure what the formats of stored vectors cost and update the table in docs/operations.md

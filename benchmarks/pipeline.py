@@ -1,6 +1,7 @@
 """Compare the pipeline's encode stage with the encoder alone, on the same documents of the same corpus.
 
-`make benchmark-pipeline` writes `benchmarks/results/pipeline-<hardware>.json`. Both are measured in processes of their own, started
+`make benchmark-pipeline` writes `benchmarks/results/pipeline-<hardware>.json` and puts the figures into docs/operations.md between the
+markers; `--docs` only does the last. Both are measured in processes of their own, started
 anew every time, by turns in alternating order: medians of the repeats are compared. The encoder alone gets all documents in one
 call, already tokenised. The pipeline is an ingest into an empty store on a Ray of this machine; its seconds are those of the
 shard records: the encoder's busy seconds, and from the first document it received to the last one it finished.
@@ -20,9 +21,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import ROOT, provenance
+from benchmarks.machine import ROOT, between, provenance
 from lloco_core.config import NightlyConfig
 
+RESULTS, DOCS = ROOT / "benchmarks" / "results", ROOT / "docs" / "operations.md"
+START, END = "<!-- pipeline:start -->", "<!-- pipeline:end -->"
 PACKAGES = ("torch", "transformers", "sentence-transformers", "ray", "pylance")
 RAY_NICENESS = 15
 """Ray lowers the priority of its workers by this much; the encoder alone gets the same, or a busy machine would favour it."""
@@ -31,12 +34,15 @@ RAY_NICENESS = 15
 def main() -> None:
     """Measure, print, and write the result file."""
     options = _options()
+    if options.docs:
+        update_docs()
+        return
     with tempfile.TemporaryDirectory(prefix="lloco-benchmark-") as folder:
         corpus = options.corpus or _demo_corpus(f"{folder}/corpus", options.chars)
         rows = list(measure(lambda store: _configuration(options, corpus, f"{folder}/{store}"), options.repeats))
     result = {
         **provenance("make benchmark-pipeline", PACKAGES),
-        "options": {name: value for name, value in vars(options).items() if name != "results"},
+        "options": {name: value for name, value in vars(options).items() if name not in ("results", "docs")},
         "medians": medians(rows),
         "rows": rows,
     }
@@ -44,6 +50,35 @@ def main() -> None:
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result["medians"], indent=2))
     print(path)
+    update_docs()
+
+
+def update_docs() -> None:
+    """Bring docs/operations.md up to date."""
+    DOCS.write_text(between(DOCS.read_text(), START, END, docs_block()))
+
+
+def docs_block() -> str:
+    """The table of all result files."""
+    results = {path.name: json.loads(path.read_text()) for path in sorted(RESULTS.glob("pipeline-*.json"))}
+    return "\n\n".join(_docs_table(result, name) for name, result in results.items())
+
+
+def _docs_table(result: dict[str, Any], name: str) -> str:
+    row, found, hardware = next(row for row in result["rows"] if row["what"] == "pipeline"), result["medians"], result["hardware"]
+    return "\n".join(
+        [
+            f"{row['documents']} documents, {row['tokens']:,} tokens, checkpoint `{result['options']['model']}`, {hardware['cores']} cores "
+            f"({hardware['cpu']}), medians of {result['options']['repeats']} runs by turns; from `benchmarks/results/{name}`:",
+            "",
+            "| | tokens/s | of the encoder alone |",
+            "|---|---:|---:|",
+            f"| the encoder alone, one call with all documents | {found['engine_tokens_per_second']:,.0f} | |",
+            f"| the encode stage, per busy second | {found['pipeline_tokens_per_busy_second']:,.0f} | {found['busy_rate_of_engine']:.0%} |",
+            f"| the encode stage, per second from first to last document | {found['pipeline_tokens_per_second']:,.0f} "
+            f"| {found['wall_rate_of_engine']:.0%} |",
+        ]
+    )
 
 
 def measure(configuration: Callable[[str], NightlyConfig], repeats: int) -> Iterator[dict[str, Any]]:
@@ -149,7 +184,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="reference")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--batch-tokens", type=int)
-    parser.add_argument("--results", default=str(ROOT / "benchmarks" / "results"), help="folder of the result file")
+    parser.add_argument("--results", default=str(RESULTS), help="folder of the result file")
+    parser.add_argument("--docs", action="store_true", help="only bring docs/operations.md up to date")
     return parser.parse_args()
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from benchmarks import pipeline
 from benchmarks.quality import CITIES, DEPTHS, DOCUMENTS, HAYSTACK, NEEDLE, needle_cases
 from benchmarks.vectors import DOCS, END, FORMATS, RESULT, START, docs_block, measure
 from lloco_core.compressor import load_encoder
@@ -12,6 +13,10 @@ from lloco_core.compressor import load_encoder
 
 def test_the_document_has_the_figures_of_the_result_file():
     assert DOCS.read_text().split(START)[1].split(END)[0].strip() == docs_block()
+
+
+def test_the_encode_stages_figures_are_those_of_its_result_files():
+    assert pipeline.DOCS.read_text().split(pipeline.START)[1].split(pipeline.END)[0].strip() == pipeline.docs_block()
 
 
 def test_the_result_file_is_of_all_formats_and_enough_cases():
