@@ -38,6 +38,7 @@ def record(shard_id: str, encoder_id: str = "", started: float | None = None, en
         n_segments=1,
         n_passages=1,
         n_tokens=100,
+        n_encoded_tokens=100,
         n_unchanged=0,
         encode_seconds=busy,
         fragments={},
