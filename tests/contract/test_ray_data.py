@@ -168,7 +168,9 @@ def test_records_of_overlapping_shards_are_whole_and_say_how_busy_the_encoder_wa
         encoder=config.encoder.model_copy(update={"device": "cpu", "dtype": "float32"}),
         retrieval=config.retrieval,
         encoder_fingerprint=encoder.fingerprint,
+        segment_length=encoder.segment_length,
         summary_length=encoder.summary_length,
+        segments_version=store.dataset("segments").version,
         centroids=None,
     )
     records = list(compress_shards(plan.shards, job, ClusterConfig(cpus_per_encoder=1, shards_in_flight=2)))

@@ -15,6 +15,7 @@ from lloco_core.store.status import store_status
 from tests.flows.conftest import small_night
 
 
+@pytest.mark.real
 @pytest.mark.timeout(600)
 def test_a_store_keeps_the_format_it_was_made_with(prefect_server, tmp_path: Path):
     from flows.ingest_corpus import ingest_corpus
