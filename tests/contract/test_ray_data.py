@@ -6,9 +6,6 @@ Needs a Ray of its own; nearly all of its time goes into starting workers.
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -22,6 +19,7 @@ from lloco_core.distributed.compression import CompressionJob, compress_shards
 from lloco_core.distributed.graph import EncoderPool, run_graph
 from lloco_core.observe.busy import EncoderBusy
 from lloco_core.store.records import load_records
+from tests.contract.own_ray import own_ray
 from tests.crash.drill import configuration, write_corpus
 
 pytestmark = pytest.mark.timeout(280)
@@ -29,31 +27,9 @@ pytestmark = pytest.mark.timeout(280)
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_session() -> Iterator[None]:
-    """A Ray of this module alone, on the loopback, in a short folder (socket paths are limited)."""
-    folder = tempfile.mkdtemp(prefix="r", dir="/tmp")
-    quiet = {
-        "RAY_TMPDIR": folder,
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "TOKENIZERS_PARALLELISM": "false",
-        "OMP_NUM_THREADS": "1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in quiet.items():
-            patch.setenv(name, value)
-        patch.delenv("RAY_ADDRESS", raising=False)
-        import ray
-
-        if ray.is_initialized():
-            ray.shutdown()
-        module = sys.modules[__name__]
-        ray.cloudpickle.register_pickle_by_value(module)  # workers cannot import a test
-        ray.init(address="local", num_cpus=3, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False)
+    """A Ray of this module alone."""
+    with own_ray(__name__, TOKENIZERS_PARALLELISM="false"):
         yield
-        ray.shutdown()
-        ray.cloudpickle.unregister_pickle_by_value(module)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def note(log: str, what: str) -> None:

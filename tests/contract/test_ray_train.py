@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from lloco_core.finetune.lora import attach_lora, save_adapter
 from lloco_core.finetune.rows import FinetuneDataset, split_holdout, write_examples
 from lloco_core.settings import settings
 from tests.conftest import s3_environment
+from tests.contract.own_ray import own_ray
 
 TINY = str(Path(__file__).parents[1] / "unit" / "finetune")
 sys.path.append(TINY)
@@ -52,31 +52,9 @@ def bucket(s3_endpoint: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def ray_session(bucket: str) -> Iterator[None]:
-    """A Ray of this module alone, on the loopback, in a short folder (socket paths are limited)."""
-    folder = tempfile.mkdtemp(prefix="r", dir="/tmp")
-    quiet = {
-        "RAY_TMPDIR": folder,
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # every report waits for the next check
-        "OMP_NUM_THREADS": "1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in quiet.items():
-            patch.setenv(name, value)
-        patch.delenv("RAY_ADDRESS", raising=False)
-        import ray
-
-        if ray.is_initialized():
-            ray.shutdown()
-        module = sys.modules[__name__]
-        ray.cloudpickle.register_pickle_by_value(module)  # workers cannot import a test
-        ray.init(address="local", num_cpus=3, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False)
+    """A Ray of this module alone."""
+    with own_ray(__name__, RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.3"):  # every report waits for the next check
         yield
-        ray.shutdown()
-        ray.cloudpickle.unregister_pickle_by_value(module)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def dying_once(job: FinetuneJob, device: str, dtype: str) -> TrainingInputs:
