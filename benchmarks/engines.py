@@ -51,8 +51,7 @@ def build_encoder(weights: Weights, quantization: str, batch_tokens: int | None)
 
 
 def release_memory() -> None:
-    """Give back what the last engine held, compiled code too; call it when no reference to the engine is left."""
+    """Give back what the last engine held; call it when no reference to the engine is left."""
     gc.collect()
-    torch.compiler.reset()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -11,6 +11,7 @@ Shape suffixes: T tokens, P carried vectors, S summary length, H hidden size.
 from __future__ import annotations
 
 import logging
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +113,7 @@ class AutoCompressor:
             raise ConfigurationError(f"quantization {quantization!r} with fast={fast} is not supported; use none, or fp8 with fast=True")
         self.quantization = quantization
         self.memory_fraction = memory_fraction
+        self._building = threading.Lock()
         self.accumulate = bool(getattr(model.config, "accumulate_summary", True))
         self.segment_length = segment_length_of(model.config, segment_length, len(summary_SH))
 
@@ -131,9 +133,14 @@ class AutoCompressor:
         dtype = str(self.summary_SH.dtype).removeprefix("torch.")
         return checkpoint_fingerprint(self.folder, dtype, self.segment_length, self.quantization)
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
-        """What `encode` runs on."""
+        """What `encode` runs on. Built once, by whichever thread comes first."""
+        with self._building:
+            return self._engine
+
+    @cached_property
+    def _engine(self) -> Engine:
         return Engine(
             self.model.get_decoder(), self.summary_SH, self.accumulate, self.batch_tokens, self.quantization == "fp8", self.memory_fraction
         )

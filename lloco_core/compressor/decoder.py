@@ -117,7 +117,7 @@ class PackedDecoder:
     @torch.inference_mode()
     def __call__(self, step: PackedStep, memory: KeyValueMemory) -> torch.Tensor:
         """Run a step; return the normed hidden states [R, H] of the summary tokens."""
-        self._reach(max(step.spans.max_key, step.row_spans.max_key))
+        self._reach(step.spans.max_key)
         x_MH, delta = self._embed(step), None
         for layer in self._layers[:-1]:
             heads_MC = self._first_heads(step) if layer.index == 0 else None

@@ -72,7 +72,7 @@ class EncoderMeter:
     def _settle(self) -> None:
         """Give what the device computed since the last call to the shards it worked on, by their tokens.
 
-        What it computes while there is none (the rest of a padded batch) goes to the next one: no second is lost or doubled.
+        What is counted while there is none (a GPU step that ended after its shard left) goes to the next one: no second is lost or doubled.
         """
         if not self._active:
             return

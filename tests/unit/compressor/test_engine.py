@@ -11,6 +11,7 @@ from tiny_checkpoints import SUMMARY, Tiny, document, expected_vectors
 
 from lloco_core.compressor import load_encoder
 from lloco_core.compressor.decoder import DecoderShape
+from lloco_core.compressor.engine import Engine
 from lloco_core.compressor.memory import KeyValueMemory, plan_positions
 from lloco_core.errors import ConfigurationError, EncodingError
 
@@ -39,6 +40,24 @@ def test_callers_share_the_steps_and_get_their_own_vectors(checkpoint: Checkpoin
         for ids, found in zip(documents, vectors, strict=True):
             assert (found - expected_vectors(tiny, ids, LENGTH)).abs().max() < 1e-4
     assert encoder.engine.memory.is_empty
+
+
+def test_callers_that_come_first_together_build_one_engine(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+
+    def slow(*arguments):
+        threading.Event().wait(0.05)
+        built.append(Engine(*arguments))
+        return built[-1]
+
+    monkeypatch.setattr("lloco_core.compressor.autocompressor.Engine", slow)
+    encoder = load_encoder(str(checkpoint().folder))
+    threads = [threading.Thread(target=encoder.encode, args=([document(20)],)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert built == [encoder.engine]
 
 
 def test_a_short_call_does_not_wait_for_a_long_one(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
