@@ -65,7 +65,7 @@ def reference_loop(corpus, store_uri):
 
 @pytest.fixture
 def ray_folder():
-    """Ray's session folder; it is in the command line of every process of the session, by which they are found again."""
+    """Ray's session folder, by which the processes of the session are found again."""
     with tempfile.TemporaryDirectory(prefix="ray-drill-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         yield folder
         for process in processes_of(folder):
@@ -73,12 +73,15 @@ def ray_folder():
 
 
 def processes_of(folder):
+    """Processes that name the folder in their command line, and workers, whose title Ray replaces, by the log file they write."""
     found = []
     for process in psutil.process_iter():
         try:
-            found += [process] if any(folder in argument for argument in process.cmdline()) else []
+            command = process.cmdline()
+            names = [file.path for file in process.open_files()] if command[:1] and command[0].startswith("ray::") else command
         except psutil.Error:
             continue
+        found += [process] if any(folder in name for name in names) else []
     return found
 
 
