@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import StorageError
+from lloco_core.registry.active import active_adapters
+from lloco_core.store.nights import published_nights
 from lloco_core.store.read import open_night
 from lloco_core.store.records import open_plans
 from lloco_core.store.tables import Store
@@ -52,7 +54,7 @@ def store_status(store_uri: str) -> StoreStatus:
     if not store.exists("ledger"):
         raise StorageError(f"{store.root} holds no store; run an ingest with --store.uri {store_uri} first")
     ledger = store.dataset("ledger").to_table().to_pylist()
-    nights = sorted((row for row in ledger if row["entry"] == "night"), key=lambda row: row["committed_at"])
+    nights = published_nights(store)
     newest = open_night(store_uri) if nights else None
     quarantine = store.dataset("quarantine").to_table().to_pylist()
     return StoreStatus(
@@ -110,7 +112,7 @@ def _night_row(night: dict[str, Any], ledger: list[dict[str, Any]]) -> dict[str,
 
 
 def _adapter_rows(store: Store) -> list[dict[str, Any]]:
-    active = _active_adapters(store)
+    active = {entry.adapter_id for entry in active_adapters(store.objects).values()}
     rows = store.dataset("adapters").to_table().to_pylist()
     per_group = Counter(row["group_id"] for row in rows)
     return [
@@ -125,13 +127,6 @@ def _adapter_rows(store: Store) -> list[dict[str, Any]]:
         }
         for row in sorted(rows, key=lambda row: row["created_at"])
     ]
-
-
-def _active_adapters(store: Store) -> set[str]:
-    newest: dict[str, str] = {}
-    for item in store.objects.list("registry/"):  # sorted: the last entry of a group is the active one
-        newest[item.key.rpartition("/")[0]] = item.key
-    return {json.loads(store.objects.get(key))["adapter_id"] for key in newest.values()}
 
 
 def _loss(metrics: dict[str, Any]) -> str:
