@@ -21,9 +21,11 @@ from lloco_core.errors import CommitError
 from lloco_core.observe.busy import EncoderBusy
 from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
+from lloco_core.store.forget import erase_interrupted
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.nights import latest_night, publish_night
 from lloco_core.store.records import PlanMarker, ShardRecord, load_records
+from lloco_core.store.rollback import finish_rollback
 from lloco_core.store.runs import load_config, save_config
 from lloco_core.store.tables import Store
 
@@ -99,7 +101,7 @@ class Progress:
 
 @contextmanager
 def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
-    """Prepare the store, take the lease, and finish interrupted plans. Needs a Ray session."""
+    """Prepare the store, take the lease, and finish what was interrupted. Needs a Ray session."""
     config = config.model_copy(update={"encoder": resolve_encoder(config.encoder, config.cluster)})
     models = inspect_models(config.encoder, config.retrieval)
     store = Store(config.store.uri)
@@ -107,7 +109,10 @@ def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
     _refuse_other_embedder(store, config.retrieval.model)
     with CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
         save_config(store.objects, run_id, config)
-        yield Ingest(run_id, config, store, lease, models, recover_plans(store, lease))
+        finish_rollback(store, lease)
+        n_recovered = recover_plans(store, lease)
+        erase_interrupted(store, lease)
+        yield Ingest(run_id, config, store, lease, models, n_recovered)
 
 
 def _refuse_other_embedder(store: Store, model: str) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from lloco_core.errors import StorageError
 from lloco_core.registry.fitting import fitting_adapters
+from lloco_core.store.runs import copy_config, drop_config
 from lloco_core.store.tables import CONTENT_TABLES
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ def publish_night(store: Store, run_id: str, adapters: dict[str, str] | None = N
             _tag(store, name, night, version)
     _record(store, night, versions, fitting_adapters(store, store.dataset("documents")) if adapters is None else adapters, newest)
     return night
+
+
+def publish_successor(store: Store, name: str, like: str, adapters: dict[str, str] | None = None) -> str:
+    """Publish a night that no ingest made, with the configuration of another one. Returns the name of what is the newest night then."""
+    copy_config(store.objects, like, name)
+    published = publish_night(store, name, adapters)
+    if published != name:
+        drop_config(store.objects, name)
+    return published
 
 
 def publish_adapters(store: Store) -> str | None:
@@ -68,6 +78,13 @@ def published_nights(store: Store) -> list[dict[str, Any]]:
     newest = {row["run_id"]: row for row in sorted(rows, key=lambda row: row["committed_at"])}
     # by versions, not by time: they only grow, and a night that gets new adapters does not become a newer night
     return sorted(newest.values(), key=lambda row: (*night_versions(row).values(), row["committed_at"]))
+
+
+def nights_that_open(store: Store) -> list[dict[str, Any]]:
+    """The ledger rows of the nights whose versions are tagged, oldest first; the others are history."""
+    nights = published_nights(store)
+    tagged = [set(store.dataset(table).tags.list()) for table in CONTENT_TABLES] if nights else []
+    return [row for row in nights if all(row["run_id"] in names for names in tagged)]
 
 
 def latest_night(store: Store, name: str | None = None) -> dict[str, Any] | None:
