@@ -132,6 +132,7 @@ def forget(
 ) -> None:
     """Remove documents from tables, indices, and objects, and later from old versions; report what held them."""
     from lloco_core.store.forget import preview
+    from lloco_core.store.forgotten import describe_forgotten
     from lloco_core.store.purge import forget_and_finish
     from lloco_core.store.tables import Store
 
@@ -140,8 +141,8 @@ def forget(
     opened = Store(store)
     found = [preview(opened, document, 0.0 if now else after_days) for document in documents or ()]
     if found and not yes:
-        _print_forgotten(found, as_json)
-        typer.confirm("Forget them?", abort=True, err=as_json)
+        typer.echo("\n".join(describe_forgotten(item) for item in found), err=True)
+        typer.confirm("Forget them?", abort=True, err=True)
     _print_forgotten(forget_and_finish(opened, found), as_json)
 
 
