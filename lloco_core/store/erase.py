@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lloco_core.errors import StorageError
-from lloco_core.store.forgotten import uri_hash
+from lloco_core.store.fencing import open_to_write
+from lloco_core.store.forgotten import name_hash
 from lloco_core.store.holdings import holds_physically
 from lloco_core.store.index import SCALAR_INDICES
 from lloco_core.store.tables import Store, sql_list
@@ -31,12 +32,11 @@ def erase_documents(store: Store, lease: CommitLease, doc_ids: Iterable[str]) ->
     """Remove the rows of documents, whatever their status, from documents, passages, and segments."""
     doc_ids = sorted(doc_ids)
     for table in ERASE_ORDER:
-        lease.check()
         where = f"doc_id IN ({sql_list(doc_ids)})"
         if store.dataset(table).count_rows(where):
-            store.dataset(table).delete(where)
+            open_to_write(store, lease, table).delete(where)
         if holds_physically(store.dataset(table), doc_ids):
-            _rewrite_fragments(store, table, doc_ids)
+            _rewrite_fragments(store, lease, table, doc_ids)
 
 
 def rebuild_indices(store: Store, lease: CommitLease) -> None:
@@ -46,11 +46,9 @@ def rebuild_indices(store: Store, lease: CommitLease) -> None:
         indices = {index.field_names[0]: index.name for index in dataset.describe_indices()}
         for column, kind in scalars:
             if column in indices:
-                lease.check()
-                store.dataset(table).create_scalar_index(column, kind, name=indices[column], replace=True)
+                open_to_write(store, lease, table).create_scalar_index(column, kind, name=indices[column], replace=True)
         if "vector" in indices:
-            lease.check()
-            store.dataset(table).optimize.optimize_indices(index_names=[indices["vector"]], retrain=True)
+            open_to_write(store, lease, table).optimize.optimize_indices(index_names=[indices["vector"]], retrain=True)
 
 
 def erase_quarantined(store: Store, lease: CommitLease, hashes: Iterable[str]) -> None:
@@ -58,15 +56,15 @@ def erase_quarantined(store: Store, lease: CommitLease, hashes: Iterable[str]) -
     hashes, table = set(hashes), store.dataset("quarantine")
     uris = table.scanner(columns=["uri"], with_row_id=True).to_table().to_pylist()
     # by row id: the filter of a delete stays readable in the transaction, and these rows are known by their URI
-    found = [str(row["_rowid"]) for row in uris if uri_hash(row["uri"]) in hashes]
+    found = [str(row["_rowid"]) for row in uris if name_hash(row["uri"]) in hashes]
     if found:
         lease.check()
         table.delete(f"_rowid IN ({', '.join(found)})")
         store.dataset("quarantine").optimize.compact_files(materialize_deletions_threshold=0.0, num_threads=1)
 
 
-def _rewrite_fragments(store: Store, table: str, doc_ids: list[str]) -> None:
-    dataset = store.dataset(table)
+def _rewrite_fragments(store: Store, lease: CommitLease, table: str, doc_ids: list[str]) -> None:
+    dataset = open_to_write(store, lease, table)
     clean = [item.fragment_id for item in dataset.get_fragments() if not holds_physically(dataset, doc_ids, [item])]
     dataset.optimize.compact_files(
         target_rows_per_fragment=MAX_ROWS_PER_FILE,

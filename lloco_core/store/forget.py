@@ -19,8 +19,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from lloco_core.store.change import LEASE_SECONDS, change_id, refuse_open_plan
+from lloco_core.store.change import LEASE_SECONDS, change_id, refuse_half_done
 from lloco_core.store.erase import erase_documents, erase_quarantined, rebuild_indices
+from lloco_core.store.fencing import commit_lease
 from lloco_core.store.forgotten import Forgotten, find_forgotten, forgotten_documents, save_forgotten
 from lloco_core.store.holdings import find_document, holds_physically, table_rows
 from lloco_core.store.lease import CommitLease
@@ -65,8 +66,8 @@ def forget(store: Store, documents: Sequence[Forgotten], lease_seconds: float = 
         CommitError: a plan is open, or another run holds the commit lease.
     """
     run_id = change_id("forget")
-    with CommitLease(store.objects, run_id, lease_seconds) as lease:
-        refuse_open_plan(store, "forget")
+    with commit_lease(store, run_id, lease_seconds) as lease:
+        refuse_half_done(store, "forget")
         finish_rollback(store, lease)
         items = [save_forgotten(store.objects, _joined(document, find_forgotten(store.objects, document.doc_id))) for document in documents]
         return erase(store, lease, items, run_id)
@@ -90,7 +91,7 @@ def erase(store: Store, lease: CommitLease, items: Sequence[Forgotten], run_id: 
         rebuild_indices(store, lease)
     erase_quarantined(store, lease, [value for item in items for value in item.uri_hashes])
     newest = latest_night(store)
-    night = publish_successor(store, run_id, newest["run_id"]) if newest else None
+    night = publish_successor(store, lease, run_id, newest["run_id"]) if newest else None
     clear_plans(store.objects)
     return [_cleared(store, item, night) for item in items]
 

@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from lloco_core.fingerprint import digest
+from lloco_core.fingerprint import digest, digest_bytes
+from lloco_core.types import Document
 
 if TYPE_CHECKING:
     from lloco_core.objects import Objects
+    from lloco_core.types import Rejection
 
 PREFIX = "_forgotten/"
 
@@ -37,7 +39,7 @@ class Forgotten:
 
     doc_id: str
     uri_hashes: tuple[str, ...]
-    """`uri_hash` of every URI it was stored under."""
+    """`name_hash` of every URI it was stored under."""
     groups: tuple[str, ...]
     forgotten_at: str
     """ISO time, UTC."""
@@ -61,9 +63,9 @@ class Forgotten:
         return datetime.fromisoformat(self.forgotten_at) + timedelta(days=self.retention_days)
 
 
-def uri_hash(uri: str) -> str:
-    """The SHA-256 by which a forgotten URI is known again."""
-    return digest(uri, 64)
+def name_hash(name: str) -> str:
+    """The SHA-256 by which the URI or the id of a forgotten document is known again."""
+    return digest_bytes(name.encode("utf-8", "surrogatepass"), 64)
 
 
 def forgotten_documents(objects: Objects) -> list[Forgotten]:
@@ -71,9 +73,15 @@ def forgotten_documents(objects: Objects) -> list[Forgotten]:
     return [_parse(objects.get(item.key)) for item in objects.list(PREFIX) if item.key.endswith(".json")]
 
 
-def forgotten_hashes(objects: Objects) -> frozenset[str]:
-    """What an ingest has to leave out: a URI is forgotten when its `uri_hash` is among these."""
-    return frozenset(value for item in forgotten_documents(objects) for value in item.uri_hashes)
+def forgotten_names(objects: Objects) -> frozenset[str]:
+    """What an ingest has to leave out: a document is forgotten when the `name_hash` of its URI or its id is among these."""
+    items = forgotten_documents(objects)
+    return frozenset(value for item in items for value in (*item.uri_hashes, name_hash(item.doc_id)))
+
+
+def is_forgotten(found: Document | Rejection, names: frozenset[str]) -> bool:
+    """Whether something read from a corpus is to be left out; `names` as of `forgotten_names`."""
+    return name_hash(found.uri) in names or (isinstance(found, Document) and name_hash(found.doc_id) in names)
 
 
 def find_forgotten(objects: Objects, doc_id: str) -> Forgotten | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import StorageError
 from lloco_core.fingerprint import digest
-from lloco_core.store.forgotten import TableRows, uri_hash
+from lloco_core.store.forgotten import TableRows, name_hash
 from lloco_core.store.nights import night_versions, nights_that_open
 from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
 
@@ -31,7 +31,7 @@ class HeldDocument:
     @property
     def uri_hashes(self) -> tuple[str, ...]:
         """What is kept of its URIs when it is forgotten."""
-        return tuple(uri_hash(uri) for uri in self.uris)
+        return tuple(name_hash(uri) for uri in self.uris)
 
 
 def find_document(store: Store, wanted: str) -> HeldDocument:

@@ -16,14 +16,16 @@ import pyarrow as pa
 
 from lloco_core.errors import StorageError
 from lloco_core.registry.fitting import fitting_adapters
+from lloco_core.store.fencing import open_to_write
 from lloco_core.store.runs import copy_config, drop_config
 from lloco_core.store.tables import CONTENT_TABLES
 
 if TYPE_CHECKING:
+    from lloco_core.store.lease import CommitLease
     from lloco_core.store.tables import Store
 
 
-def publish_night(store: Store, run_id: str, adapters: dict[str, str] | None = None) -> str:
+def publish_night(store: Store, run_id: str, lease: CommitLease | None = None, adapters: dict[str, str] | None = None) -> str:
     """Record and tag the current versions as one night, unless the newest night is the same. Returns its name.
 
     The adapters (group -> adapter id) are the active ones that fit the documents where none are given. The tags come first: a
@@ -37,14 +39,16 @@ def publish_night(store: Store, run_id: str, adapters: dict[str, str] | None = N
         night, newest = _free_name(store, run_id), None
         for name, version in versions.items():
             _tag(store, name, night, version)
-    _record(store, night, versions, fitting_adapters(store, store.dataset("documents")) if adapters is None else adapters, newest)
+    if adapters is None:
+        adapters = fitting_adapters(store, store.dataset("documents", versions["documents"]))
+    _record(store, night, versions, adapters, newest, lease)
     return night
 
 
-def publish_successor(store: Store, name: str, like: str, adapters: dict[str, str] | None = None) -> str:
+def publish_successor(store: Store, lease: CommitLease, name: str, like: str, adapters: dict[str, str] | None = None) -> str:
     """Publish a night that no ingest made, with the configuration of another one. Returns the name of what is the newest night then."""
     copy_config(store.objects, like, name)
-    published = publish_night(store, name, adapters)
+    published = publish_night(store, name, lease, adapters)
     if published != name:
         drop_config(store.objects, name)
     return published
@@ -112,16 +116,19 @@ def _tag(store: Store, table: str, night: str, version: int) -> None:
         tags.create(night, version)
 
 
-def _record(store: Store, night: str, versions: dict[str, int], adapters: dict[str, str], known: dict[str, Any] | None) -> None:
+def _record(
+    store: Store,
+    night: str,
+    versions: dict[str, int],
+    adapters: dict[str, str],
+    known: dict[str, Any] | None,
+    lease: CommitLease | None = None,
+) -> None:
     """Append a night's ledger row, unless the known row says the same already."""
-    ledger = store.dataset("ledger")
+    ledger = open_to_write(store, lease, "ledger") if lease else store.dataset("ledger")
     if known and ("adapters" not in ledger.schema.names or night_adapters(known) == adapters):
         return
     row = {"entry": "night", "run_id": night, "committed_at": datetime.now(UTC), "adapters": json.dumps(adapters, sort_keys=True)}
     row |= {f"{name}_version": version for name, version in versions.items()}
-    lance.write_dataset(
-        pa.Table.from_pylist([row], schema=ledger.schema),  # its own: a table of an earlier release has fewer columns
-        store.table_uri("ledger"),
-        mode="append",
-        storage_options=store.storage_options,
-    )
+    rows = pa.Table.from_pylist([row], schema=ledger.schema)  # its own: a table of an earlier release has fewer columns
+    lance.write_dataset(rows, ledger, mode="append", storage_options=store.storage_options)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import lance
 
 from lloco_core.errors import StorageError
-from lloco_core.store.change import LEASE_SECONDS, change_id
+from lloco_core.store.change import LEASE_SECONDS, change_id, half_done
+from lloco_core.store.fencing import commit_lease
 from lloco_core.store.forget import clear_objects, erase, forget
 from lloco_core.store.forgotten import Forgotten, forgotten_documents, save_forgotten
 from lloco_core.store.holdings import holds_physically, nights_that_hold
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.nights import nights_that_open, published_nights
-from lloco_core.store.records import open_plans
 from lloco_core.store.rollback import finish_rollback
 from lloco_core.store.tables import CONTENT_TABLES, Store
 
@@ -56,9 +56,9 @@ def finish_forgetting(store: Store, now: datetime, lease_seconds: float = LEASE_
     if not any(item.erased_at is None or item.due_at <= now for item in pending):
         return []
     run_id = change_id("forget")
-    with CommitLease(store.objects, run_id, lease_seconds) as lease:
-        if open_plans(store.objects):
-            logger.warning("%s has an unfinished plan; forgotten documents are removed after an ingest has finished it", store.root)
+    with commit_lease(store, run_id, lease_seconds) as lease:
+        if found := half_done(store):
+            logger.warning("%s: %s; forgotten documents are removed after an ingest has finished it", store.root, found)
             return []
         finish_rollback(store, lease)
         pending = erase(store, lease, pending, run_id)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import lance
 
 from lloco_core.registry.active import activate
-from lloco_core.store.change import LEASE_SECONDS, change_id, refuse_open_plan
+from lloco_core.store.change import LEASE_SECONDS, change_id, refuse_half_done
 from lloco_core.store.erase import erase_documents, rebuild_indices
+from lloco_core.store.fencing import commit_lease
 from lloco_core.store.forgotten import forgotten_documents
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.nights import publish_successor
@@ -39,8 +40,8 @@ def rollback(store: Store, night: str, lease_seconds: float = LEASE_SECONDS) -> 
         CommitError: a plan is open, or another run holds the commit lease.
     """
     name = change_id("rollback")
-    with CommitLease(store.objects, name, lease_seconds) as lease:
-        refuse_open_plan(store, "roll back")
+    with commit_lease(store, name, lease_seconds) as lease:
+        refuse_half_done(store, "roll back")
         open_night(store.root, night)
         store.objects.put(NOTE, json.dumps({"night": night, "name": name}).encode())
         return finish_rollback(store, lease) or name
@@ -58,7 +59,7 @@ def finish_rollback(store: Store, lease: CommitLease) -> str | None:
     _forget_again(store, lease)
     for group, adapter_id in night.adapters.items():
         activate(store.objects, group, adapter_id)
-    published = publish_successor(store, note["name"], night.name, night.adapters)
+    published = publish_successor(store, lease, note["name"], night.name, night.adapters)
     store.objects.delete(NOTE)
     logger.info("rolled back to night %s, published as %s", night.name, published)
     return published

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lloco_core.store.forgotten import uri_hash
+from lloco_core.store.forgotten import name_hash
 
 if TYPE_CHECKING:
     from lloco_core.objects import Objects
@@ -70,6 +70,6 @@ def _answers(objects: Objects, uri_hashes: tuple[str, ...], groups: tuple[str, .
             continue
         summary = json.loads(objects.get(item.key))
         answers = summary.get("examples", [])
-        kept = [answer for answer in answers if answer["group"] not in groups and uri_hash(answer["source_uri"]) not in uri_hashes]
+        kept = [answer for answer in answers if answer["group"] not in groups and name_hash(answer["source_uri"]) not in uri_hashes]
         if len(kept) < len(answers):
             yield item.key, json.dumps(summary | {"examples": kept}, indent=2).encode()
