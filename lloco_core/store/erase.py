@@ -44,6 +44,10 @@ def rebuild_indices(store: Store, lease: CommitLease) -> None:
     for table, scalars in SCALAR_INDICES.items():
         dataset = store.dataset(table)
         indices = {index.field_names[0]: index.name for index in dataset.describe_indices()}
+        if dataset.count_rows() == 0:
+            for name in indices.values():
+                open_to_write(store, lease, table).drop_index(name)
+            continue
         for column, kind in scalars:
             if column in indices:
                 open_to_write(store, lease, table).create_scalar_index(column, kind, name=indices[column], replace=True)

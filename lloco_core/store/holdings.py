@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
+
 from lloco_core.errors import StorageError
 from lloco_core.fingerprint import digest
 from lloco_core.store.forgotten import TableRows, name_hash
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import lance
+
+IDENTITY = ["doc_id", "uri", "title", "group_id"]
 
 NEWEST = "newest"
 """Stands for a night's name where a version is the newest one and no night's."""
@@ -40,13 +44,13 @@ def find_document(store: Store, wanted: str) -> HeldDocument:
     Raises:
         StorageError: no document or more than one matches.
     """
-    rows = _document_rows(store)
+    rows = _matching_rows(store, wanted)
     found = {row["doc_id"] for row in rows if wanted in (row["doc_id"], row["uri"], row["title"])}
-    found = found or {row["doc_id"] for row in rows if row["uri"].endswith(wanted)}
+    found = found or {row["doc_id"] for row in rows}
     if len(found) != 1:
         raise StorageError(f"{len(found)} documents of {store.root} match {wanted!r}; give a document id or a whole URI")
     [doc_id] = found
-    mine = [row for row in rows if row["doc_id"] == doc_id]
+    mine = [*_rows_of(store, doc_id), *(row for row in rows if row["doc_id"] == doc_id)]
     groups = {row["group_id"] for row in mine if row["group_id"]}
     return HeldDocument(doc_id, tuple(sorted({row["uri"] for row in mine})), tuple(sorted(groups)))
 
@@ -87,17 +91,29 @@ def nights_that_hold(store: Store, doc_ids: Iterable[str]) -> set[str]:
     }
 
 
-def _document_rows(store: Store) -> list[dict[str, Any]]:
-    """Every identity that a document has or had, once."""
-    columns = ["doc_id", "uri", "title", "group_id"]
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for version in {versions["documents"] for _, versions in _snapshots(store)}:
-        for batch in store.dataset("documents", version).to_batches(columns=columns):
-            found |= {tuple(row.values()): row for row in batch.to_pylist()}
-    known = {row["uri"] for row in found.values()}
+def _matching_rows(store: Store, wanted: str) -> list[dict[str, Any]]:
+    """Identities with this id, URI, or title, or a URI that ends so; of a rejected document the id that it would have by its URI."""
+    found = []
+    for version in _document_versions(store):
+        for batch in store.dataset("documents", version).to_batches(columns=IDENTITY):
+            matches = pc.ends_with(batch["uri"], wanted)
+            for column in ("doc_id", "uri", "title"):
+                matches = pc.or_(matches, pc.fill_null(pc.equal(batch[column], wanted), False))
+            found += batch.filter(matches).to_pylist()
+    known = {row["uri"] for row in found}
     rejected = store.dataset("quarantine").to_table(columns=["uri"])["uri"].to_pylist()
-    unread = [{"doc_id": digest(uri), "uri": uri, "title": None, "group_id": None} for uri in rejected if uri not in known]
-    return [*found.values(), *unread]
+    unread = [uri for uri in rejected if uri.endswith(wanted) and uri not in known]
+    return [*found, *({"doc_id": digest(uri), "uri": uri, "title": None, "group_id": None} for uri in unread)]
+
+
+def _rows_of(store: Store, doc_id: str) -> list[dict[str, Any]]:
+    where = f"doc_id IN ({sql_list([doc_id])})"
+    tables = (store.dataset("documents", version).to_table(columns=IDENTITY, filter=where) for version in _document_versions(store))
+    return [row for table in tables for row in table.to_pylist()]
+
+
+def _document_versions(store: Store) -> list[int]:
+    return sorted({versions["documents"] for _, versions in _snapshots(store)})
 
 
 def _snapshots(store: Store) -> list[tuple[str, dict[str, int]]]:

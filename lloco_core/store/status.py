@@ -133,10 +133,16 @@ def _adapter_rows(store: Store) -> list[dict[str, Any]]:
             "examples": row["n_examples"],
             "held-out loss": _loss(json.loads(row["metrics"])),
             "versions of group": per_group[row["group_id"]],
-            "to do": "retrain: trained on forgotten document" if row["adapter_id"] in forgotten else "",
+            "to do": _to_do(row["adapter_id"], active, forgotten),
         }
         for row in sorted(rows, key=lambda row: row["created_at"])
     ]
+
+
+def _to_do(adapter_id: str, active: set[str], forgotten: set[str]) -> str:
+    if adapter_id not in forgotten:
+        return ""
+    return ("retrain: " if adapter_id in active else "") + "trained on forgotten document"
 
 
 def _loss(metrics: dict[str, Any]) -> str:

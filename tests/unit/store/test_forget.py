@@ -96,10 +96,11 @@ def test_a_forgotten_document_is_gone_at_once_and_for_good_after_the_retention(s
     assert night.document(SECRET.doc_id) is None
     assert night.groups() == {"a": 3}
     assert store.objects.stat(f"_runs/{night.name}/config.json")
+    old_files = files_with(store, PHRASE, SECRET.uri)
     for table in CONTENT_TABLES:
         assert rows(store, table, f"doc_id = '{SECRET.doc_id}'") == []
         files = [file.path for fragment in store.dataset(table).get_fragments() for file in fragment.data_files()]
-        assert not files_with(store, PHRASE, SECRET.uri) & {f"{table}.lance/data/{name}" for name in files}
+        assert not old_files & {f"{table}.lance/data/{name}" for name in files}
     assert rows(store, "quarantine") == []
     assert PHRASE in open_night(store.root, "night-2").text(SECRET.doc_id)  # until the retention is over
     assert finish_forgetting(store, datetime.now(UTC)) == []
@@ -184,6 +185,8 @@ class TestInAFolder:
         item = forget_now(store)
         status = store_status(store.root)
         assert [row["to do"] for row in status.adapters] == ["", "retrain: trained on forgotten document"]
+        put_adapter(store, "a", 3)
+        assert [row["to do"] for row in store_status(store.root).adapters] == ["", "trained on forgotten document"]
         assert status.warnings == [
             f"document {SECRET.doc_id} is forgotten; old versions hold it until maintenance after {item.due_at:%Y-%m-%d %H:%M} UTC"
         ]
@@ -253,6 +256,18 @@ class TestInAFolder:
         with pytest.raises(CommitError, match="plan p9 of run run-9 is unfinished; run the ingest again"):
             forget_and_finish(store, [found])
         assert find_forgotten(store.objects, SECRET.doc_id) is None
+
+    def test_the_last_document_of_a_store_can_be_forgotten(self, store):
+        ingest(store, shard("p1", 0, [SECRET]))
+        build_indices(store)
+        publish(store, "night-1")
+        assert forget_now(store, 0.0).finished_at
+        assert files_with(store, PHRASE, SECRET.uri) == set()
+        assert open_night(store.root).documents() == search(store, "quokka") == []
+        ingest(store, shard("p2", 0, OTHERS))
+        build_indices(store)
+        publish(store, "night-2")
+        assert len(search(store, "number")) == 3
 
     def test_what_cannot_be_found_is_named(self, store, corpus):
         with pytest.raises(StorageError, match=r"0 documents .* match 'nobody'"):
