@@ -11,6 +11,7 @@ from lloco_core.store.nights import publish_night
 from lloco_core.store.purge import forget_and_finish
 from lloco_core.store.read import open_night
 from lloco_core.store.rollback import NOTE, finish_rollback, rollback
+from lloco_core.store.switching import MARKER
 from lloco_core.store.tables import CONTENT_TABLES
 from lloco_core.types import Rejection
 from tests.unit.store.fixtures import document, ingest, lease, rows, shard, vectors_of
@@ -125,6 +126,13 @@ class TestInAFolder:
         with pytest.raises(CommitError, match=r"plan p9 of run run-9 is unfinished; run the ingest again, .* then roll back"):
             rollback(store, "night-1")
         assert store.objects.stat(NOTE) is None
+
+    def test_it_waits_for_an_unfinished_switch_of_encoders(self, store, nights):
+        store.objects.put(MARKER, b"{}")
+        with pytest.raises(CommitError, match="groups are half switched to another encoder; run the ingest again"):
+            rollback(store, "night-1")
+        with pytest.raises(CommitError, match=r"groups are half switched .* then forget"):
+            forget_and_finish(store, [preview(store, "a/2.txt")])
 
     def test_nights_that_cannot_be_opened_are_refused(self, store, nights):
         with pytest.raises(StorageError, match="no night 'night-9'"):
