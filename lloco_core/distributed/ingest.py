@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from lloco_core.distributed.compression import CompressionJob, compress_shards
 from lloco_core.distributed.grouping import load_or_fit_centroids
+from lloco_core.distributed.metrics import IngestMetrics, RayMetrics
 from lloco_core.distributed.models import ModelFacts, inspect_models
 from lloco_core.distributed.session import resolve_encoder
 from lloco_core.errors import CommitError
 from lloco_core.observe.busy import EncoderBusy
+from lloco_core.observe.cost import GroupCosts
 from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
 from lloco_core.store.lease import CommitLease
@@ -44,6 +46,7 @@ class Ingest:
     models: ModelFacts
     n_recovered: int
     """Shards of an interrupted run that were committed at the start."""
+    metrics: IngestMetrics = field(default_factory=IngestMetrics)
 
 
 @dataclass(slots=True)
@@ -61,6 +64,8 @@ class IngestTotals:
     encode_seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
     encoder_busy: EncoderBusy = field(default_factory=EncoderBusy)
+    costs: GroupCosts = field(default_factory=GroupCosts)
+    """Encoder seconds per group, without a price."""
 
     def add(self, record: ShardRecord) -> None:
         """Count one shard."""
@@ -68,6 +73,7 @@ class IngestTotals:
         for name in ("n_documents", "n_unchanged", "n_segments", "n_passages", "n_tokens", "n_encoded_tokens", "encode_seconds"):
             setattr(self, name, getattr(self, name) + getattr(record, name))
         self.encoder_busy.add(record)
+        self.costs.charge_shard(record.group_tokens, record.encode_seconds, None)
         self.n_quarantined += len(record.rejections)
         for rejection in record.rejections:
             self.reasons[rejection.code] = self.reasons.get(rejection.code, 0) + 1
@@ -105,9 +111,10 @@ def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
     store = Store(config.store.uri)
     store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
     _refuse_other_embedder(store, config.retrieval.model)
-    with CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
+    metrics = RayMetrics(store.root, run_id)
+    with metrics.lost_leases(), CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
         save_config(store.objects, run_id, config)
-        yield Ingest(run_id, config, store, lease, models, recover_plans(store, lease))
+        yield Ingest(run_id, config, store, lease, models, recover_plans(store, lease, metrics.committed), metrics)
 
 
 def _refuse_other_embedder(store: Store, model: str) -> None:
@@ -134,7 +141,7 @@ def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progres
         return totals
     started = time.monotonic()
     marker = begin_plan(ingest.store, plan.plan_id, ingest.run_id, len(plan.shards))
-    committer = Committer(ingest.store, ingest.lease, marker)
+    committer = Committer(ingest.store, ingest.lease, marker, ingest.metrics.committed)
     written = load_records(ingest.store.objects, plan.plan_id)
     finished = {record.shard_id for record in written}
     missing = [shard for shard in plan.shards if shard.shard_id not in finished]
@@ -143,6 +150,7 @@ def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progres
         committer.commit(batch)
         for record in batch:
             totals.add(record)
+        ingest.metrics.encoders_busy(totals.encoder_busy)
         on_commit(Progress(totals.n_shards, len(plan.shards), totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
     committer.close()
     return totals
@@ -153,6 +161,7 @@ def publish(ingest: Ingest) -> str:
     ingest.lease.check()
     night = publish_night(ingest.store, ingest.run_id)
     save_config(ingest.store.objects, night, ingest.config)
+    ingest.metrics.night_published()
     return night
 
 
