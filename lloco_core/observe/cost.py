@@ -1,6 +1,7 @@
 """What the devices did for every group, and what it cost.
 
-Encoder seconds are shared out by encoded tokens, the training of an adapter is its group's own. Seconds are whole microseconds and money is a fraction, so the groups add up to the total exactly.
+Encoder seconds are shared out by encoded tokens, the training of an adapter is its group's own. Seconds are whole microseconds
+and money is a fraction, so the groups add up to the total exactly.
 """
 
 from __future__ import annotations
