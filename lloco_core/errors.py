@@ -31,6 +31,10 @@ class LeaseLost(CommitError):
     """Another process has taken over the commit lease; this one must not write any more."""
 
 
+class PlanRefused(LlocoError):
+    """More stored documents are gone from the corpus than the run allows; nothing was changed."""
+
+
 class QuarantineExceeded(LlocoError):
     """More documents were quarantined than the run allows; everything readable is committed."""
 

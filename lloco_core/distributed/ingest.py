@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from lloco_core.corpus.sources import corpus_uri
 from lloco_core.distributed.compression import CompressionJob, compress_shards
 from lloco_core.distributed.grouping import load_or_fit_centroids
 from lloco_core.distributed.metrics import IngestMetrics, RayMetrics
@@ -23,14 +24,17 @@ from lloco_core.observe.busy import EncoderBusy
 from lloco_core.observe.cost import GroupCosts
 from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
-from lloco_core.store.lease import CommitLease
+from lloco_core.store.fencing import commit_lease
 from lloco_core.store.nights import latest_night, publish_night
-from lloco_core.store.records import PlanMarker, ShardRecord, load_records
+from lloco_core.store.plans import shard_id
+from lloco_core.store.records import PlanMarker, ShardRecord, load_records, record_removal
 from lloco_core.store.runs import load_config, save_config
+from lloco_core.store.switching import finish_switch, switch_groups
 from lloco_core.store.tables import Store
 
 if TYPE_CHECKING:
     from lloco_core.config import NightlyConfig
+    from lloco_core.store.lease import CommitLease
 
 logger = logging.getLogger(__name__)
 
@@ -61,15 +65,20 @@ class IngestTotals:
     n_tokens: int = 0
     n_encoded_tokens: int = 0
     n_quarantined: int = 0
+    n_removed: int = 0
+    """Documents that are gone."""
     encode_seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
     encoder_busy: EncoderBusy = field(default_factory=EncoderBusy)
     costs: GroupCosts = field(default_factory=GroupCosts)
     """Encoder seconds per group, without a price."""
+    switched_groups: list[str] = field(default_factory=list)
+    """Groups that changed to another encoder."""
 
     def add(self, record: ShardRecord) -> None:
         """Count one shard."""
         self.n_shards += 1
+        self.n_removed += len(set(record.removed.values()))
         for name in ("n_documents", "n_unchanged", "n_segments", "n_passages", "n_tokens", "n_encoded_tokens", "encode_seconds"):
             setattr(self, name, getattr(self, name) + getattr(record, name))
         self.encoder_busy.add(record)
@@ -91,11 +100,11 @@ class Progress:
 
     @property
     def percent(self) -> float:
-        """Share of the shards committed."""
-        return 100 * self.n_done / self.n_shards
+        """Share of the shards committed; what is gone comes after them."""
+        return 100 * min(1.0, self.n_done / self.n_shards) if self.n_shards else 100.0
 
     def __str__(self) -> str:
-        left = self.seconds / self.n_done * (self.n_shards - self.n_done)
+        left = self.seconds / self.n_done * max(0, self.n_shards - self.n_done)
         rate = self.n_encoded_tokens / self.seconds
         return (
             f"committed {self.n_done}/{self.n_shards} shards, {self.n_documents:,} documents, {self.n_encoded_tokens:,} tokens encoded, "
@@ -109,12 +118,14 @@ def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
     config = config.model_copy(update={"encoder": resolve_encoder(config.encoder, config.cluster)})
     models = inspect_models(config.encoder, config.retrieval)
     store = Store(config.store.uri)
-    store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
-    _refuse_other_embedder(store, config.retrieval.model)
     metrics = RayMetrics(store.root, run_id)
-    with metrics.lost_leases(), CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
+    with metrics.lost_leases(), commit_lease(store, run_id, config.store.lease_seconds) as lease:
+        store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
+        _refuse_other_embedder(store, config.retrieval.model)
         save_config(store.objects, run_id, config)
-        yield Ingest(run_id, config, store, lease, models, recover_plans(store, lease, metrics.committed), metrics)
+        recovered = recover_plans(store, lease, metrics.committed)
+        finish_switch(store, lease)
+        yield Ingest(run_id, config, store, lease, models, recovered, metrics)
 
 
 def _refuse_other_embedder(store: Store, model: str) -> None:
@@ -135,31 +146,42 @@ def plan_ingest(ingest: Ingest) -> Plan:
 
 
 def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progress], None]) -> IngestTotals:
-    """Run the compression graph and commit its shards in batches. Repeating it commits only what is missing."""
+    """Run the compression graph and commit its shards in batches, then what is gone. Repeating it commits only what is missing."""
     totals = IngestTotals()
-    if not plan.shards:
-        return totals
-    started = time.monotonic()
-    marker = begin_plan(ingest.store, plan.plan_id, ingest.run_id, len(plan.shards))
-    committer = Committer(ingest.store, ingest.lease, marker, ingest.metrics.committed)
-    written = load_records(ingest.store.objects, plan.plan_id)
-    finished = {record.shard_id for record in written}
-    missing = [shard for shard in plan.shards if shard.shard_id not in finished]
-    records = chain(written, compress_shards(missing, _job(ingest, plan, marker), ingest.config.cluster) if missing else ())
-    for batch in _batches(records, ingest.config.store.commit_every):
-        committer.commit(batch)
-        for record in batch:
-            totals.add(record)
-        ingest.metrics.encoders_busy(totals.encoder_busy)
-        on_commit(Progress(totals.n_shards, len(plan.shards), totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
-    committer.close()
+    if plan.has_work:
+        marker = begin_plan(ingest.store, plan.plan_id, ingest.run_id, plan.n_shards)
+        committer = Committer(ingest.store, ingest.lease, marker, ingest.metrics.committed)
+        started = time.monotonic()
+        for batch in _batches(_records(ingest, plan, marker), ingest.config.store.commit_every):
+            committer.commit(batch)
+            for record in batch:
+                totals.add(record)
+            ingest.metrics.encoders_busy(totals.encoder_busy)
+            on_commit(Progress(totals.n_shards, plan.n_shards, totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
+        committer.close()
+    totals.switched_groups = switch_groups(ingest.store, ingest.lease, ingest.models.encoder_fingerprint)
     return totals
+
+
+def _records(ingest: Ingest, plan: Plan, marker: PlanMarker) -> Iterator[ShardRecord]:
+    """Records of a plan: those that an earlier attempt wrote, then newly encoded ones; what is gone is recorded when all is encoded,
+    so that a renamed document still finds its vectors."""
+    objects = ingest.store.objects
+    written = load_records(objects, plan.plan_id)
+    finished = {record.shard_id for record in written}
+    missing = [number for number in range(plan.n_shards) if shard_id(plan.plan_id, number) not in finished]
+    yield from written
+    if missing:
+        yield from compress_shards(plan.shards, missing, _job(ingest, plan, marker), ingest.config.cluster)
+    for removed in plan.shards.removed():
+        if removed.shard_id not in finished:
+            yield record_removal(objects, plan.plan_id, ingest.run_id, removed)
 
 
 def publish(ingest: Ingest) -> str:
     """Publish the tables' current versions as a night and keep the configuration that readers of it need; returns its name."""
     ingest.lease.check()
-    night = publish_night(ingest.store, ingest.run_id)
+    night = publish_night(ingest.store, ingest.run_id, ingest.lease)
     save_config(ingest.store.objects, night, ingest.config)
     ingest.metrics.night_published()
     return night
@@ -176,8 +198,10 @@ def _job(ingest: Ingest, plan: Plan, marker: PlanMarker) -> CompressionJob:
         encoder_fingerprint=ingest.models.encoder_fingerprint,
         segment_length=ingest.models.segment_length,
         summary_length=ingest.models.summary_length,
-        segments_version=marker.base_versions["segments"],
+        base_versions=marker.base_versions,
         centroids=load_or_fit_centroids(ingest.store, plan.shards, config.corpus, config.retrieval),
+        corpus_uri=corpus_uri(config.corpus),
+        staged_groups=frozenset(plan.staged_groups),
     )
 
 

@@ -33,6 +33,7 @@ RECORD_COUNTERS = {
 """Name -> field of a shard record, and what it counts."""
 COUNTERS = {
     "lloco_shards": "Shards committed.",
+    "lloco_removed_documents": "Documents that are gone from the corpus, or from their old place in it.",
     "lloco_retries": "Attempts at encoding a shard beyond its first.",
     "lloco_commit_seconds": "Seconds spent in commits.",
     "lloco_nights": "Nights published, those that changed nothing included.",
@@ -90,6 +91,7 @@ class RayMetrics(IngestMetrics):
         self._count("lloco_shards", len(batch))
         for name, (field, _) in RECORD_COUNTERS.items():
             self._count(name, sum(getattr(record, field) for record in batch))
+        self._count("lloco_removed_documents", sum(record.n_removed for record in batch))
         self._count("lloco_retries", sum(record.attempts - 1 for record in batch))
         self._count("lloco_commit_seconds", seconds)
         self._histograms["lloco_commit_duration_seconds"].observe(seconds)

@@ -46,7 +46,13 @@ RECORD = ShardRecord(
     attempts=3,
     group_tokens={"north": 300, 'so"uth\n': 100},
 )
-NEXT = replace(RECORD, shard_id="p1-000001", attempts=1, rejections=(Rejection("file:///c", "e", "parse", "pdf_damaged", "text"),))
+NEXT = replace(
+    RECORD,
+    shard_id="p1-000001",
+    attempts=1,
+    removed={"v1": "a", "v2": "a", "v3": "b"},
+    rejections=(Rejection("file:///c", "e", "parse", "pdf_damaged", "text"),),
+)
 
 LATE_DRIVER = """
 import sys, ray
@@ -101,6 +107,7 @@ def test_what_was_committed_can_be_scraped():
         ("ray_lloco_shards_total", RUN): 2,
         ("ray_lloco_documents_total", RUN): 6,
         ("ray_lloco_unchanged_documents_total", RUN): 4,
+        ("ray_lloco_removed_documents_total", RUN): 2,
         ("ray_lloco_segments_total", RUN): 8,
         ("ray_lloco_passages_total", RUN): 10,
         ("ray_lloco_tokens_total", RUN): 1200,

@@ -15,11 +15,11 @@ from lloco_core.distributed.ingest import IngestTotals
 from lloco_core.errors import StorageError
 from lloco_core.observe.cost import NO_GROUP, GroupCosts, Price, split
 from lloco_core.observe.report import AdapterOutcome, RunReport
-from lloco_core.planning import Plan
 from lloco_core.store.costs import store_costs
 from lloco_core.store.nights import publish_night
 from lloco_core.store.runs import save_config
 from lloco_core.store.schema import ADAPTERS
+from tests.unit.observe.test_busy import nothing_planned
 from tests.unit.store.fixtures import document, ingest, shard, write
 
 LONG = "one two three four five six seven eight nine"
@@ -122,7 +122,7 @@ def test_the_report_prices_what_the_run_did(store):
     totals.add(write(store, shard("p1", 0, [document("a/1.txt", LONG), document("b/1.txt", "one two three", group="b")])))
     config = NightlyConfig(corpus={"uri": "x"}, store={"uri": "y"}, cluster={"gpu_hour_price": 7200, "currency": "EUR"})
     report = RunReport.start(config)
-    report.plan, report.totals = Plan("plan", [], 0, 0, 0, 0), totals
+    report.plan, report.totals = nothing_planned(), totals
     report.adapters = [AdapterOutcome("b", "b--1", "registered", seconds=1.5)]
     line = "4.0000 EUR for 0.5 s of encoding and 1.5 s of training, 333,333.3333 EUR per million encoded tokens"
     assert dict(report.facts())["cost"] == line
