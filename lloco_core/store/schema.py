@@ -74,6 +74,7 @@ LEDGER = pa.schema(
         pa.field("passages_version", pa.int64()),
         pa.field("code", pa.string()),  # git commit of the code
         pa.field("committed_at", TIMESTAMP),
+        pa.field("group_tokens", pa.string()),  # JSON: group -> encoded tokens
     ]
 )
 
