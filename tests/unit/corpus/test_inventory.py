@@ -102,5 +102,5 @@ def test_an_inventory_that_does_not_fit_is_refused(tmp_path, columns, message):
 
 def test_a_file_that_is_no_inventory_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text('{"files": []}')
-    with pytest.raises(ConfigurationError, match=r"no manifest of S3 Inventory \(KeyError\('fileFormat'\)\)"):
+    with pytest.raises(ConfigurationError, match=r"no manifest of S3 Inventory \(KeyError: 'fileFormat'\)"):
         listing_batches(CorpusConfig(uri=str(tmp_path), inventory=str(tmp_path / "manifest.json"))).read_all()
