@@ -82,6 +82,25 @@ def inspect(
 
 
 @app.command()
+def costs(
+    store: StoreOption,
+    since: Annotated[str | None, typer.Option(help="Count this night and later ones; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the costs as JSON.")] = False,
+) -> None:
+    """Show device seconds and money per group: encoding shared out by encoded tokens, training by adapter."""
+    from lloco_core.observe.terminal import cost_rows
+    from lloco_core.store.costs import store_costs
+
+    found = store_costs(store, since)
+    if as_json:
+        typer.echo(json.dumps({"store": store, "since": since, **found.as_json()}, indent=2))
+        return
+    _print_rows("costs" + (f" since {since}" if since else ""), cost_rows(found))
+    if unpriced := found.total.as_json()["unpriced_seconds"]:
+        console.print(f"{unpriced:,.1f} s are of runs without cluster.gpu_hour_price and not in the money", markup=False)
+
+
+@app.command()
 def doctor(
     store: Annotated[str | None, typer.Option("--store", help="Also check that this store can be written safely.")] = None,
     model: Annotated[str, typer.Option(help="Encoder checkpoint to check.")] = "reference",

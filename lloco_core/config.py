@@ -240,6 +240,10 @@ class ClusterConfig(Concern):
     """DeepSpeed ranks per adapter."""
     object_store_mb: int = Field(512, ge=80)
     """Object store of a local cluster in MB."""
+    gpu_hour_price: float | None = Field(None, ge=0)
+    """What an hour of one encoder device or training worker costs; without it the reports name seconds only."""
+    currency: str = Field("USD", pattern="^[A-Z]{3}$")
+    """Of the price, as an ISO 4217 code."""
 
 
 class NightlyConfig(Concern):

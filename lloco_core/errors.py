@@ -27,6 +27,10 @@ class CommitError(LlocoError):
     """The store cannot accept a commit: another committer, another encoder, or a broken record."""
 
 
+class LeaseLost(CommitError):
+    """Another process has taken over the commit lease; this one must not write any more."""
+
+
 class PlanRefused(LlocoError):
     """More stored documents are gone from the corpus than the run allows; nothing was changed."""
 

@@ -188,6 +188,8 @@ class CompressedShard:
     """Unix seconds at which the encoder received the documents."""
     encode_ended: float | None = None
     """Unix seconds at which it had finished the last of them."""
+    attempts: int = 1
+    """Attempts at encoding this shard, the successful one included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from lloco_core.observe.cost import MICROSECONDS, money_text
+
 if TYPE_CHECKING:
+    from lloco_core.observe.cost import Cost, GroupCosts
     from lloco_core.observe.report import RunReport
 
 
@@ -24,6 +27,22 @@ def print_report(report: RunReport) -> None:
     for example in report.examples:
         _print_example(console, example)
     console.print(f'Ask your own: lloco ask "..." --store {report.config.store.uri}', markup=False)
+
+
+def cost_rows(costs: GroupCosts) -> list[dict[str, str]]:
+    """Costs as the rows of a table, the total last."""
+    return [_cost_row(group, costs.groups[group]) for group in sorted(costs.groups)] + [_cost_row("total", costs.total)]
+
+
+def _cost_row(group: str, cost: Cost) -> dict[str, str]:
+    return {
+        "group": group,
+        "encoded tokens": f"{cost.encoded_tokens:,}",
+        "encoder seconds": f"{cost.encoder_microseconds / MICROSECONDS:,.1f}",
+        "training seconds": f"{cost.training_microseconds / MICROSECONDS:,.1f}",
+        "money": money_text(cost.money),
+        "money per million tokens": money_text(cost.per_million_tokens()),
+    }
 
 
 def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:

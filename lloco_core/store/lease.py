@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from lloco_core.errors import CommitError, StorageError
+from lloco_core.errors import CommitError, LeaseLost, StorageError
 
 if TYPE_CHECKING:
     from lloco_core.objects import Objects
@@ -64,11 +64,11 @@ class CommitLease:
         """Refuse to go on when another process took the lease over.
 
         Raises:
-            CommitError: a higher epoch exists.
+            LeaseLost: a higher epoch exists.
         """
         newest = self._newest_epoch()
         if newest != self.epoch:
-            raise CommitError(
+            raise LeaseLost(
                 f"{self.objects.root}: the {self.name} lease {self.epoch} was taken over by epoch {newest}; "
                 "this run stops without committing, the other one carries on"
             )

@@ -75,6 +75,7 @@ LEDGER = pa.schema(
         pa.field("adapters", pa.string()),  # JSON of a night: group -> adapter_id; its newest row counts
         pa.field("code", pa.string()),  # git commit of the code
         pa.field("committed_at", TIMESTAMP),
+        pa.field("group_tokens", pa.string()),  # JSON: group -> encoded tokens
     ]
 )
 

@@ -6,6 +6,7 @@ Nothing written here is visible to readers. `store.commit` makes it visible, onc
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -86,19 +87,32 @@ def write_shard(store: Store, shard: CompressedShard, writing: Writing) -> Shard
         encoder_id=shard.encoder_id,
         encode_started=shard.encode_started,
         encode_ended=shard.encode_ended,
+        n_bytes=sum(source.size for source in shard.shard.objects),
+        attempts=shard.attempts,
+        group_tokens=_group_tokens(shard.documents),
     )
     return save_record(store.objects, record)
 
 
+def _group_tokens(documents: list[CompressedDocument]) -> dict[str, int]:
+    tokens: Counter[str] = Counter()
+    for document in documents:
+        tokens[document.group] += document.n_encoded_tokens
+    return dict(+tokens)
+
+
 def removed_rows(shard: CompressedShard) -> dict[str, str]:
-    """version_id -> doc_id of documents that were in these objects before and are no longer. What could not be read is not gone."""
+    """version_id -> doc_id of documents that were in these objects before and are no longer.
+
+    An object with anything unreadable in it keeps its documents: the missing ones may be what could not be read.
+    """
     read = {document.document.doc_id for document in shard.documents} | {document.doc_id for document in shard.unchanged}
-    rejected = {rejection.uri for rejection in shard.rejections}
-    sources = {source.uri for source in shard.shard.objects}
+    doubtful = {uri for item in shard.rejections for uri in (item.uri, item.uri.rpartition("#")[0])}
+    whole = {source.uri for source in shard.shard.objects} - doubtful
     return {
         version: known.doc_id
         for known in shard.shard.known.values()
-        if known.source_uri in sources and known.doc_id not in read and not {known.uri, known.source_uri} & rejected
+        if known.source_uri in whole and known.doc_id not in read
         for version in filter(None, (known.version_id, known.active_version))
     }
 
