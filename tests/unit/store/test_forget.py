@@ -205,7 +205,7 @@ class TestInAFolder:
         forget_now(store, 0.0)
         assert files_with(store, PHRASE, SECRET.uri) == set()
 
-    @pytest.mark.parametrize("step", ["delete", *often("rewrite", "indices"), "quarantine", *often("publish"), "objects"])
+    @pytest.mark.parametrize("step", [*often("delete", "rewrite", "indices"), "quarantine", *often("publish", "objects")])
     def test_killed_while_erasing_the_next_run_finishes(self, store, corpus, monkeypatch, step):
         owner, name = {
             "delete": (erase, "holds_physically"),

@@ -87,8 +87,11 @@ class TestInAFolder:
     def store_uri(self, tmp_path):
         return str(tmp_path / "store")
 
-    @pytest.mark.parametrize("again", ["by the next ingest", "by repeating it"])
-    @pytest.mark.parametrize("killed_at", [0, 1, 2, "activate", "publish_successor", "note"])
+    @pytest.mark.parametrize("again", ["by the next ingest", pytest.param("by repeating it", marks=pytest.mark.real)])
+    @pytest.mark.parametrize(
+        "killed_at",
+        [pytest.param(0, marks=pytest.mark.real), 1, pytest.param(2, marks=pytest.mark.real), "activate", "publish_successor", "note"],
+    )
     def test_killed_on_the_way_it_is_finished(self, store, nights, monkeypatch, killed_at, again):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             kill(patch, store, killed_at)
