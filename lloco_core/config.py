@@ -99,6 +99,8 @@ class StoreConfig(Concern):
     """Shards per commit."""
     lease_seconds: int = Field(600, ge=5)
     """A committer silent for this long is taken for dead and its lease is taken over."""
+    lease_wait_seconds: float = Field(0, ge=0)
+    """How long a run waits for a living committer to end before it is refused."""
     vectors: VectorFormat = "float16"
     """Numbers of summary vectors; the two 8-bit formats halve the store and keep one scale per vector. Fixed when a store is made."""
 

@@ -105,7 +105,7 @@ def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
     store = Store(config.store.uri)
     store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
     _refuse_other_embedder(store, config.retrieval.model)
-    with CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
+    with CommitLease(store.objects, run_id, config.store.lease_seconds, config.store.lease_wait_seconds) as lease:
         save_config(store.objects, run_id, config)
         yield Ingest(run_id, config, store, lease, models, recover_plans(store, lease))
 

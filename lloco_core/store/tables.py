@@ -40,9 +40,9 @@ class Store:
         return f"{self.root}/{name}.lance"
 
     def exists(self, name: str) -> bool:
-        """Whether a table is there. An unreachable store is an error, not an absent table."""
+        """Whether a table is there, complete. An unreachable store is an error, not an absent table."""
         is_new_folder = self.storage_options is None and not Path(self.root).is_dir()
-        return not is_new_folder and next(self.objects.list(f"{name}.lance/_versions/"), None) is not None
+        return not is_new_folder and any(item.key.endswith(".manifest") for item in self.objects.list(f"{name}.lance/_versions/"))
 
     def dataset(self, name: str, version: int | None = None) -> lance.LanceDataset:
         """Open a table, at its newest version by default."""
@@ -67,16 +67,17 @@ class Store:
             "adapters": schema.ADAPTERS,
         }
         for name, table_schema in wanted.items():
-            if self.exists(name):
-                self._refuse_other_schema(name, table_schema)
-            else:
-                lance.write_dataset(
-                    table_schema.empty_table(),
-                    self.table_uri(name),
-                    schema=table_schema,
-                    mode="create",
-                    storage_options=self.storage_options,
-                )
+            if not self.exists(name):
+                self._create(name, table_schema)
+            self._refuse_other_schema(name, table_schema)
+
+    def _create(self, name: str, table_schema: pa.Schema) -> None:
+        empty, uri = table_schema.empty_table(), self.table_uri(name)
+        try:
+            lance.write_dataset(empty, uri, schema=table_schema, mode="create", storage_options=self.storage_options)
+        except OSError:
+            if not self.exists(name):  # else another run's first night was faster
+                raise
 
     def _refuse_other_schema(self, name: str, wanted: pa.Schema) -> None:
         found = self.dataset(name).schema

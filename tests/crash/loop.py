@@ -64,7 +64,7 @@ class ToyEmbedder:
 
 
 def ingest(corpus: Path, store_uri: str, run_id: str, point: str = "", **layout: Any) -> dict[str, Any]:
-    """One whole ingest. Which documents were encoded, by any run, is noted in `<store>.encoded`."""
+    """One whole ingest. Which documents were encoded, by any run, is noted in `<store>.encoded` beside a folder store."""
     from lloco_core.distributed import ingest as driver
     from lloco_core.distributed.models import ModelFacts
     from lloco_core.store.commit import recover_plans
@@ -76,8 +76,9 @@ def ingest(corpus: Path, store_uri: str, run_id: str, point: str = "", **layout:
     store.create_tables(SUMMARY, HIDDEN, DIMENSION)
     models = ModelFacts(ENCODER, ToyEncoder.segment_length, SUMMARY, HIDDEN, DIMENSION)
     layout = {"commit_every": 100} if point == "before the first commit" else layout
-    with CommitLease(store.objects, run_id, 600) as lease, patch.object(driver, "compress_shards", _loop):
-        config = configuration(corpus, store_uri, **layout)
+    config = configuration(corpus, store_uri, **layout)
+    lease_terms = config.store.lease_seconds, config.store.lease_wait_seconds
+    with CommitLease(store.objects, run_id, *lease_terms) as lease, patch.object(driver, "compress_shards", _loop):
         return finish(driver.Ingest(run_id, config, store, lease, models, recover_plans(store, lease)))
 
 
@@ -91,7 +92,7 @@ def _loop(shards: Any, job: Any, _: Any) -> Iterator[Any]:
     for shard in shards:
         tokenized = pipeline.read_shard(shard, job.corpus, ToyTokenizer(), job.encoder_fingerprint, continuation)
         compressed = pipeline.compress_shard(tokenized, ToyEncoder(), ToyEmbedder(), job.retrieval.passage_chars, None)
-        with open(f"{job.store_uri}.encoded", "a") as log:
+        with open(os.devnull if "://" in job.store_uri else f"{job.store_uri}.encoded", "a") as log:
             log.writelines(f"{document.document.title}\n" for document in compressed.documents)
         yield write_shard(Store(job.store_uri), compressed, job.run_id, job.encoder_fingerprint, job.summary_length)
 
