@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.manifest import is_manifest, read_manifest
 from lloco_core.errors import ConfigurationError, StorageError
-from lloco_core.objects import LocalObjects, ObjectInfo, Objects, open_objects
+from lloco_core.objects import KeyOutsideError, LocalObjects, ObjectInfo, Objects, open_objects
 from lloco_core.settings import Settings, settings
 from lloco_core.types import SourceObject
 
@@ -105,7 +105,7 @@ def _look(uri: str) -> ObjectInfo | None:
 
 def _is_hidden(key: str) -> bool:
     """Hidden files and folders, our own temporary files (`.writing-*`), and the lock files of Word (`~$*`)."""
-    return any(part.startswith((".", "~$")) for part in key.split("/"))
+    return any(part.startswith((".", "~$")) and part not in (".", "..") for part in key.split("/"))  # steps up are refused, not left out
 
 
 def _readable(key: str) -> str:
@@ -141,6 +141,8 @@ def _refuse_special(path: Path, source: SourceObject) -> None:
 def _concerns_one_object(error: StorageError) -> bool:
     from botocore.exceptions import ClientError
 
+    if isinstance(error, KeyOutsideError):
+        return True
     cause = error.__cause__
     codes = {"NoSuchKey", "404", "AccessDenied", "403", "InvalidObjectState"}
     return isinstance(cause, ClientError) and cause.response["Error"].get("Code") in codes

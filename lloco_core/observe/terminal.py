@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from lloco_core.observe.printable import printable
 
 if TYPE_CHECKING:
     from lloco_core.observe.report import RunReport
@@ -23,7 +26,7 @@ def print_report(report: RunReport) -> None:
         console.print("Questions", style="bold")
     for example in report.examples:
         _print_example(console, example)
-    console.print(f'Ask your own: lloco ask "..." --store {report.config.store.uri}', markup=False)
+    console.print(printable(f'Ask your own: lloco ask "..." --store {report.config.store.uri}'), markup=False)
 
 
 def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:
@@ -33,7 +36,7 @@ def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> 
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(name, value)
+        table.add_row(name, Text(printable(value)))
     console.print(table)
     console.print()
 
@@ -49,4 +52,4 @@ def _print_example(console: Console, example: dict[str, Any]) -> None:
         lines.append(f"    expected: {example['expected']}")
     lines.append(f"    source: {example['source_uri']}")
     for line in lines:
-        console.print(" ".join(line.split("\n")), markup=False, soft_wrap=True)
+        console.print(printable(" ".join(line.split("\n"))), markup=False, soft_wrap=True)
