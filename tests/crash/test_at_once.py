@@ -45,7 +45,7 @@ def assert_nothing_lost_or_twice(store_uri, result, nights):
 
 
 def test_two_ingests_at_once_and_a_reader(tmp_path, store_uri):
-    nights = 1 if "://" in store_uri else 3
+    nights = 1 if "://" in store_uri else 2
     result = run_nights(tmp_path, store_uri, nights, wait=0)
     assert_nothing_lost_or_twice(store_uri, result, nights)
     assert result["reads"]
@@ -54,7 +54,7 @@ def test_two_ingests_at_once_and_a_reader(tmp_path, store_uri):
 @pytest.mark.real
 @pytest.mark.timeout(600)
 def test_many_nights_of_two_ingests_at_once_and_a_reader(tmp_path, store_uri):
-    nights = 8 if "://" in store_uri else 30
+    nights = 8 if "://" in store_uri else 20
     result = run_nights(tmp_path, store_uri, nights, wait=60)
     assert_nothing_lost_or_twice(store_uri, result, nights)
     assert result["refused"] == 0  # they waited for each other
