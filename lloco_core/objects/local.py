@@ -22,7 +22,7 @@ def local_path(root: str) -> Path:
     path = root
     if root.lower().startswith("file://"):
         path = os.fsdecode(unquote_to_bytes(urlsplit(root.replace("#", "%23").replace("?", "%3F")).path))
-    return Path(path).expanduser().absolute()
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - `..` by its letters, as Lance and S3 tools read it
 
 
 class LocalObjects:
