@@ -8,23 +8,22 @@ allowed. Nothing here reads the environment (that is `lloco_core.settings`) and 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lloco_core.credentials import MESSAGE, has_credentials
 
 REFERENCE_MODEL = "reference"
 """Name of the checkpoint that travels inside the package."""
 
 
-def _without_credentials(uri: str) -> str:
-    parts = urlsplit(uri)
-    secret_keys = {"secret", "secret_key", "secret_access_key", "access_key", "password", "token", "x-amz-signature"}
-    if "@" in parts.netloc or secret_keys & {key.lower() for key, _ in parse_qsl(parts.query)}:
-        raise ValueError("a URI must not carry credentials; put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+def _without_credentials(uri: object) -> object:
+    if isinstance(uri, str) and has_credentials(uri):
+        raise ValueError(MESSAGE)
     return uri
 
 
-Uri = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_credentials)]
+Uri = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(_without_credentials)]
 
 
 VectorFormat = Literal["float16", "int8", "float8_e4m3"]
@@ -108,6 +107,8 @@ class StoreConfig(Concern):
     """Shards per commit."""
     lease_seconds: int = Field(600, ge=5)
     """A committer silent for this long is taken for dead and its lease is taken over."""
+    lease_wait_seconds: float = Field(0, ge=0)
+    """How long a run waits for a living committer to end before it is refused."""
     vectors: VectorFormat = "float16"
     """Numbers of summary vectors; the two 8-bit formats halve the store and keep one scale per vector. Fixed when a store is made."""
 

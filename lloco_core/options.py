@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from lloco_core.config import NightlyConfig
+from lloco_core.credentials import has_credentials, is_secret_name, refuse_credentials
 from lloco_core.errors import ConfigurationError
 
 
@@ -38,6 +39,8 @@ def parse_options(arguments: list[str] | None = None) -> NightlyConfig:
         ConfigurationError: an unknown key or an impossible value.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for argument in arguments:
+        refuse_credentials(argument)
     base = _take_config_file(arguments)
     try:
         options = _Options(_cli_settings_source=CliSettingsSource(_Options, cli_parse_args=arguments), **base)
@@ -49,13 +52,22 @@ def parse_options(arguments: list[str] | None = None) -> NightlyConfig:
 
 
 def explain(error: ValidationError) -> str:
-    """One line per refused key: key, value, and what is allowed. Values of URIs are left out: they may hold credentials."""
+    """One line per refused key: key, value, and what is allowed. Values that hold a secret are left out."""
     lines = []
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"])
-        shown = "" if "credentials" in item["msg"] or item["type"] == "missing" else f" = {item['input']!r}"
+        hidden = item["type"] == "missing" or _has_secret({item["loc"][-1] if item["loc"] else "": item["input"]})
+        shown = "" if hidden else f" = {item['input']!r}"
         lines.append(f"{key}{shown}: {item['msg']}")
     return "; ".join(lines)
+
+
+def _has_secret(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any((isinstance(inner, str) and is_secret_name(str(key))) or _has_secret(inner) for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_secret, value))
+    return isinstance(value, str) and has_credentials(value)
 
 
 def _take_config_file(arguments: list[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lloco_core.errors import ConfigurationError, StorageError
 from lloco_core.objects.interface import ObjectInfo
+from lloco_core.objects.keys import key_below
 from lloco_core.settings import settings
 
 CONFLICT_RETRIES = 8
@@ -61,7 +62,7 @@ class S3Objects:
 
         with _naming(self.uri(key)):
             try:
-                found = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
+                found = self._client.head_object(Bucket=self.bucket, Key=self._own_key(key))
             except ClientError as error:
                 if _http_status(error) == 404:
                     return None
@@ -71,12 +72,12 @@ class S3Objects:
     def get(self, key: str) -> bytes:
         """Read an object."""
         with _naming(self.uri(key)):
-            return self._client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+            return self._client.get_object(Bucket=self.bucket, Key=self._own_key(key))["Body"].read()
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object, replacing what is there."""
         with _naming(self.uri(key)):
-            self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
+            self._client.put_object(Bucket=self.bucket, Key=self._own_key(key), Body=data)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object unless it exists; False when it does."""
@@ -85,7 +86,7 @@ class S3Objects:
         with _naming(self.uri(key)):
             for attempt in range(CONFLICT_RETRIES):
                 try:
-                    self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*")
+                    self._client.put_object(Bucket=self.bucket, Key=self._own_key(key), Body=data, IfNoneMatch="*")
                 except ClientError as error:
                     if _http_status(error) == 412:
                         return False
@@ -99,10 +100,13 @@ class S3Objects:
     def delete(self, key: str) -> None:
         """Delete an object if it is there."""
         with _naming(self.uri(key)):
-            self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
+            self._client.delete_object(Bucket=self.bucket, Key=self._own_key(key))
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _own_key(self, key: str) -> str:
+        return self._key(key_below(self.root, key))
 
 
 def _http_status(error: Any) -> int:

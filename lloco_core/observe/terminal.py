@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lloco_core.observe.cost import MICROSECONDS, money_text
+from lloco_core.observe.printable import printable
 
 if TYPE_CHECKING:
     from lloco_core.observe.cost import Cost, GroupCosts
@@ -26,7 +28,7 @@ def print_report(report: RunReport) -> None:
         console.print("Questions", style="bold")
     for example in report.examples:
         _print_example(console, example)
-    console.print(f'Ask your own: lloco ask "..." --store {report.config.store.uri}', markup=False)
+    console.print(printable(f'Ask your own: lloco ask "..." --store {report.config.store.uri}'), markup=False)
 
 
 def cost_rows(costs: GroupCosts) -> list[dict[str, str]]:
@@ -52,7 +54,7 @@ def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> 
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(name, value)
+        table.add_row(name, Text(printable(value)))
     console.print(table)
     console.print()
 
@@ -68,4 +70,4 @@ def _print_example(console: Console, example: dict[str, Any]) -> None:
         lines.append(f"    expected: {example['expected']}")
     lines.append(f"    source: {example['source_uri']}")
     for line in lines:
-        console.print(" ".join(line.split("\n")), markup=False, soft_wrap=True)
+        console.print(printable(" ".join(line.split("\n"))), markup=False, soft_wrap=True)

@@ -25,10 +25,10 @@ WRITTEN_TABLES = ("segments", "passages", "documents", "quarantine", "ledger", "
 
 
 @contextmanager
-def commit_lease(store: Store, run_id: str, seconds: float) -> Iterator[CommitLease]:
+def commit_lease(store: Store, run_id: str, seconds: float, wait_seconds: float = 0) -> Iterator[CommitLease]:
     """Hold the commit lease of a store; a predecessor that did not release it is fenced off. A new store may begin with it."""
     store.make_root()
-    with CommitLease(store.objects, run_id, seconds) as lease:
+    with CommitLease(store.objects, run_id, seconds, wait_seconds) as lease:
         if lease.took_over:
             fence(store)
         yield lease
