@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 from lloco_core.errors import ConfigurationError
-from lloco_core.objects.interface import ObjectInfo, Objects
+from lloco_core.objects.interface import ObjectInfo, Objects, Unfinished
 from lloco_core.objects.local import LocalObjects, local_path
 from lloco_core.objects.s3 import S3Objects, bucket_and_prefix
 
-__all__ = ["LocalObjects", "ObjectInfo", "Objects", "S3Objects", "canonical_root", "open_objects"]
+__all__ = ["LocalObjects", "ObjectInfo", "Objects", "S3Objects", "Unfinished", "canonical_root", "open_objects"]
 
 
 def open_objects(root: str) -> Objects:
