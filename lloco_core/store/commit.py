@@ -39,6 +39,7 @@ from lloco_core.store import schema
 from lloco_core.store.quarantine import record_rejections
 from lloco_core.store.records import PlanMarker, ShardRecord, close_plan, load_records, open_plan, open_plans
 from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
+from lloco_core.store.transactions import properties_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,8 +146,7 @@ class Committer:
         dataset = self.store.dataset(table)
         shards: set[str] = set()
         for version in range(base_version + 1, dataset.version + 1):
-            transaction = dataset.read_transaction(version)
-            shards.update(json.loads(transaction.transaction_properties.get(SHARDS_PROPERTY, "[]")) if transaction else [])
+            shards.update(json.loads(properties_of(dataset, version).get(SHARDS_PROPERTY, "[]")))
         return shards
 
 
