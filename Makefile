@@ -62,6 +62,10 @@ format: setup ## Format the code
 stack: setup ## Start a Prefect server and a process worker on this machine, and deploy the flows
 	$(BIN)/python infra/local_stack.py
 
+.PHONY: maintain
+maintain: setup ## Maintain the store of `make run`: compaction, indices, old nights, orphans: make maintain [STORE=...] [ARGS=...]
+	$(BIN)/python -m flows.maintain_store --store.uri "$(STORE)" $(ARGS)
+
 .PHONY: status
 status: setup ## Show the store of `make run`
 	$(BIN)/lloco status --store "$(STORE)"
