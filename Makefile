@@ -78,6 +78,10 @@ clean: ## Remove the store, corpus, and Prefect database of `make run`
 benchmark-pipeline: setup ## Compare the pipeline's encode stage with the encoder alone, on the same documents
 	$(BIN)/python benchmarks/pipeline.py $(ARGS)
 
+.PHONY: benchmark-compaction
+benchmark-compaction: setup ## Measure the memory of compacting wide rows, and what a second pass rewrites
+	$(BIN)/python benchmarks/compaction.py $(ARGS)
+
 .PHONY: benchmark-night
 benchmark-night: setup ## Measure the default night and update the README's table
 	$(BIN)/python benchmarks/night.py
