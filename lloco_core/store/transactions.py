@@ -21,7 +21,7 @@ CONFLICTS = ("commit conflict", "Incompatible transaction")
 
 
 def properties_of(dataset: lance.LanceDataset, version: int) -> dict[str, str]:
-    """The properties that the transaction of a version carries; none where it has none or is gone."""
+    """The properties that the transaction of a version carries; a version that was cleaned up is an error of Lance."""
     try:
         transaction = dataset.read_transaction(version)
     except TypeError as error:

@@ -20,7 +20,7 @@ from lloco_core.store.read import Night, open_night
 from lloco_core.store.tables import TABLES
 
 GRACE_SECONDS = 4.0
-ORPHAN_SECONDS = 10.0
+ORPHAN_SECONDS = 5.0
 """A drill's days and weeks."""
 
 
