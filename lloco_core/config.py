@@ -113,6 +113,22 @@ class StoreConfig(Concern):
     """Numbers of summary vectors; the two 8-bit formats halve the store and keep one scale per vector. Fixed when a store is made."""
 
 
+class MaintenanceConfig(Concern):
+    """What a store keeps, and how it is tidied up."""
+
+    keep_nights: int = Field(7, ge=1)
+    """Newest nights that can be opened."""
+    keep_monthly: int = Field(1, ge=0)
+    """Of this many months before that of the newest night, the newest night can be opened as well."""
+    grace_hours: float = Field(24, ge=0)
+    """Whoever opened a night or a table may read on for so long after it was superseded or retired."""
+    orphan_days: float = Field(7, ge=1, le=7)
+    """Files that nothing refers to are deleted at this age. Longer than a worker needs from its first file to its shard record; at
+    most 7, as Lance's own clean-up removes them then."""
+    fragment_bytes: int = Field(512 * 2**20, ge=1)
+    """Fragments are merged until they have about this size."""
+
+
 class RetrievalConfig(Concern):
     """Passages and their embeddings."""
 
@@ -263,3 +279,10 @@ class NightlyConfig(Concern):
     def public(self) -> dict[str, Any]:
         """The configuration as plain data for reports and records. It holds no secrets by construction."""
         return self.model_dump(mode="json")
+
+
+class MaintainConfig(Concern):
+    """The maintenance of a store."""
+
+    store: StoreConfig
+    maintenance: MaintenanceConfig = MaintenanceConfig()

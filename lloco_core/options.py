@@ -1,4 +1,4 @@
-"""Command line and YAML as a `NightlyConfig`: `--config night.yaml` first, then options such as `--corpus.uri` over it.
+"""Command line and YAML as a configuration: `--config night.yaml` first, then options such as `--corpus.uri` over it.
 
 Used by the flow entry points. Refusals name the key as the user typed it, the value, and what is allowed.
 """
@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from lloco_core.config import NightlyConfig
+from lloco_core.config import Concern, NightlyConfig
 from lloco_core.credentials import has_credentials, is_secret_name, refuse_credentials
 from lloco_core.errors import ConfigurationError
 
+_Config = TypeVar("_Config", bound=Concern)
 
-class _Options(BaseSettings, NightlyConfig):
-    """Run a night. Every option is also a key of the YAML file and a parameter of the Prefect flow."""
+
+class _Options(BaseSettings):
+    """Every option is also a key of the YAML file and a parameter of the Prefect flow."""
 
     model_config = SettingsConfigDict(
         cli_avoid_json=True, cli_hide_none_type=True, cli_kebab_case=True, cli_exit_on_error=False, hide_input_in_errors=True
@@ -32,8 +34,8 @@ class _Options(BaseSettings, NightlyConfig):
         return (init_settings,)  # the command line is put before it; no environment, no files
 
 
-def parse_options(arguments: list[str] | None = None) -> NightlyConfig:
-    """Build the configuration of a run from command line arguments.
+def parse_options(arguments: list[str] | None = None, model: type[_Config] = NightlyConfig) -> _Config:
+    """Build the configuration of a run, by default of a night, from command line arguments.
 
     Raises:
         ConfigurationError: an unknown key or an impossible value.
@@ -43,8 +45,9 @@ def parse_options(arguments: list[str] | None = None) -> NightlyConfig:
         refuse_credentials(argument)
     base = _take_config_file(arguments)
     try:
-        options = _Options(_cli_settings_source=CliSettingsSource(_Options, cli_parse_args=arguments), **base)
-        return NightlyConfig.model_validate(options.model_dump(exclude_unset=True))
+        kind = type("_Options", (_Options, model), {"__doc__": f"{model.__doc__} {_Options.__doc__}"})
+        options = kind(_cli_settings_source=CliSettingsSource(kind, cli_parse_args=arguments), **base)
+        return model.model_validate(options.model_dump(exclude_unset=True))
     except ValidationError as error:
         raise ConfigurationError(explain(error)) from None
     except SettingsError as error:

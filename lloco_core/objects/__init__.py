@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from lloco_core.credentials import refuse_credentials
 from lloco_core.errors import ConfigurationError
-from lloco_core.objects.interface import ObjectInfo, Objects
+from lloco_core.objects.interface import ObjectInfo, Objects, Unfinished
 from lloco_core.objects.keys import KeyOutsideError, key_below
 from lloco_core.objects.local import LocalObjects, local_path
 from lloco_core.objects.s3 import S3Objects, bucket_and_prefix
 
-__all__ = ["KeyOutsideError", "LocalObjects", "ObjectInfo", "Objects", "S3Objects", "canonical_root", "key_below", "open_objects"]
+__all__ = [
+    "KeyOutsideError",
+    "LocalObjects",
+    "ObjectInfo",
+    "Objects",
+    "S3Objects",
+    "Unfinished",
+    "canonical_root",
+    "key_below",
+    "open_objects",
+]
 
 
 def open_objects(root: str) -> Objects:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from lloco_core.errors import StorageError
-from lloco_core.objects.interface import ObjectInfo
+from lloco_core.objects.interface import ObjectInfo, Unfinished
 from lloco_core.objects.keys import key_below
 
 WRITING = ".writing-"
@@ -36,13 +36,16 @@ class LocalObjects:
         """List the files below a key prefix, sorted by key."""
         if not self.path.is_dir():
             raise StorageError(f"folder {self.root} does not exist; check the path")
-        keys = []
-        for folder, _, names in os.walk(self._path(prefix.rpartition("/")[0]), onerror=self._refuse_unreadable_folder):
-            keys += [Path(folder, name).relative_to(self.path).as_posix() for name in names if not name.startswith(WRITING)]
-        for key in sorted(keys):
+        for key in sorted(self._keys(prefix.rpartition("/")[0], is_temporary=False)):
             if key.startswith(prefix):
                 # a file that cannot be looked at is listed: reading it gives the reason and quarantines it
                 yield self.stat(key) or ObjectInfo(key, "unreadable", 0)
+
+    def _keys(self, folder: str, *, is_temporary: bool) -> Iterator[str]:
+        for path, _, names in os.walk(self._path(folder), onerror=self._refuse_unreadable_folder):
+            for name in names:
+                if name.startswith(WRITING) == is_temporary:
+                    yield Path(path, name).relative_to(self.path).as_posix()
 
     def _refuse_unreadable_folder(self, error: OSError) -> None:
         if isinstance(error, FileNotFoundError):
@@ -62,7 +65,7 @@ class LocalObjects:
             status = self._path(key).stat()
         except OSError:
             return None
-        return ObjectInfo(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size)
+        return ObjectInfo(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size, status.st_mtime)
 
     def get(self, key: str) -> bytes:
         """Read a file."""
@@ -93,6 +96,16 @@ class LocalObjects:
             self._path(key).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"cannot delete {self.path / key}: {error.strerror}; check permissions") from error
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """List temporary files."""
+        for key in sorted(self._keys("", is_temporary=True)):
+            if found := self.stat(key):
+                yield Unfinished(key, key, found.modified or 0.0)
+
+    def abandon(self, write: Unfinished) -> None:
+        """Delete a temporary file if it is there."""
+        self.delete(write.key)
 
 
 @contextmanager

@@ -20,10 +20,10 @@ def print_report(report: RunReport) -> None:
     """Print what a night did, how long it took, and what it can answer now."""
     console = Console(highlight=False)
     console.print()
-    _print_pairs(console, "This night", report.facts())
+    print_pairs("This night", report.facts(), console)
     seconds = [(name, f"{value:.1f}") for name, value in report.stages.seconds.items()]
-    _print_pairs(console, "Seconds per stage", [*seconds, ("total", f"{report.seconds:.1f}")])
-    _print_pairs(console, "Adapters", [(outcome.adapter_id, outcome.verdict) for outcome in report.adapters])
+    print_pairs("Seconds per stage", [*seconds, ("total", f"{report.seconds:.1f}")], console)
+    print_pairs("Adapters", [(outcome.adapter_id, outcome.verdict) for outcome in report.adapters], console)
     if report.examples:
         console.print("Questions", style="bold")
     for example in report.examples:
@@ -47,9 +47,11 @@ def _cost_row(group: str, cost: Cost) -> dict[str, str]:
     }
 
 
-def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:
+def print_pairs(title: str, pairs: list[tuple[str, str]], console: Console | None = None) -> None:
+    """Print a title and two columns; nothing where there are no pairs."""
     if not pairs:
         return
+    console = console or Console(highlight=False)
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False, show_edge=False, box=None)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

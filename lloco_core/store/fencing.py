@@ -52,19 +52,6 @@ def open_to_write(store: Store, lease: CommitLease, table: str) -> lance.LanceDa
     return dataset
 
 
-def committed_properties(dataset: lance.LanceDataset, base_version: int) -> list[dict[str, str]]:
-    """Properties of the transactions after a version that are part of the table: a restore undoes what lies between."""
-    found: dict[int, list[dict[str, str]]] = {base_version: []}
-    for version in range(base_version + 1, dataset.version + 1):
-        transaction = dataset.read_transaction(version)
-        operation = transaction.operation if transaction else None
-        if isinstance(operation, lance.LanceOperation.Restore):
-            found[version] = found.get(operation.version, [])
-        else:
-            found[version] = [*found[version - 1], *([transaction.transaction_properties] if transaction else [])]
-    return found[dataset.version]
-
-
 def _fence_table(store: Store, name: str) -> None:
     newest = store.dataset(name).version
     store.dataset(name, newest).restore()

@@ -1,6 +1,6 @@
-"""The lease that keeps a second committer out, built on create-only objects alone.
+"""The lease that keeps a second committer out, built on create-only objects alone. Maintenance has one of its own.
 
-Holders are numbered: `_leases/commit/<epoch>.json` is created by exactly one process, and the highest epoch holds the
+Holders are numbered: `_leases/<name>/<epoch>.json` is created by exactly one process, and the highest epoch holds the
 lease. The holder rewrites its own object as a heartbeat. A contender takes over by creating the next epoch once the
 holder released it, is a dead process of this host, or was silent for `seconds` on the contender's own clock (no two clocks
 are compared). A holder that finds a higher epoch has lost the lease and must not commit any more.
@@ -26,22 +26,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "_leases/commit/"
-
 START_TOLERANCE = 5.0
 """Seconds by which the start of one process may seem to differ: Linux derives it from a boot time that moves with the clock."""
 
 
 class CommitLease:
-    """Context manager that holds the commit lease of a store and renews it in a background thread.
+    """Context manager that holds a lease of a store, by default the commit lease, and renews it in a background thread.
 
     A living holder is waited for `wait_seconds` before its store is refused.
     """
 
-    def __init__(self, objects: Objects, run_id: str, seconds: float, wait_seconds: float = 0) -> None:
+    def __init__(self, objects: Objects, run_id: str, seconds: float, wait_seconds: float = 0, name: str = "commit") -> None:
         self.objects = objects
         self.seconds = seconds
         self.wait_seconds = wait_seconds
+        self.name = name
         self.epoch = 0
         self.took_over = False
         """The holder before did not release it: requests of it may still be on their way."""
@@ -74,7 +73,7 @@ class CommitLease:
         newest = self._newest_epoch()
         if newest != self.epoch:
             raise LeaseLost(
-                f"{self.objects.root}: the commit lease {self.epoch} was taken over by epoch {newest}; "
+                f"{self.objects.root}: the {self.name} lease {self.epoch} was taken over by epoch {newest}; "
                 "this run stops without committing, the other one carries on"
             )
 
@@ -100,7 +99,7 @@ class CommitLease:
     def _watch_until_silent(self, epoch: int, refuse_at: float) -> None:
         first = self._read(epoch)
         seconds = max(self.seconds, first["seconds"])  # its heartbeat follows its own setting
-        logger.info("waiting up to %.0f s for run %s on %s to give up the commit lease", seconds, first["run_id"], first["host"])
+        logger.info("waiting up to %.0f s for run %s on %s to give up the %s lease", seconds, first["run_id"], first["host"], self.name)
         beat, deadline = first["beat"], time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(min(1.0, seconds / 10))
@@ -120,10 +119,10 @@ class CommitLease:
             try:
                 self.objects.put(self._key(self.epoch), self._state())
             except StorageError as error:  # the next beat may get through; check() guards every commit
-                logger.warning("the commit lease could not be renewed: %s", error)
+                logger.warning("the %s lease could not be renewed: %s", self.name, error)
 
     def _newest_epoch(self) -> int:
-        return max((int(item.key.removeprefix(PREFIX).removesuffix(".json")) for item in self.objects.list(PREFIX)), default=0)
+        return max((int(item.key.rpartition("/")[2].removesuffix(".json")) for item in self.objects.list(self._prefix)), default=0)
 
     def _read(self, epoch: int) -> dict[str, Any]:
         return json.loads(self.objects.get(self._key(epoch)))
@@ -131,9 +130,12 @@ class CommitLease:
     def _state(self, released: bool = False) -> bytes:
         return json.dumps({**self._identity, "beat": uuid.uuid4().hex, "released": released}).encode()
 
-    @staticmethod
-    def _key(epoch: int) -> str:
-        return f"{PREFIX}{epoch:010d}.json"
+    @property
+    def _prefix(self) -> str:
+        return f"_leases/{self.name}/"
+
+    def _key(self, epoch: int) -> str:
+        return f"{self._prefix}{epoch:010d}.json"
 
 
 def _is_alive(pid: int, started: float) -> bool:

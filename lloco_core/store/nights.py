@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import chain, count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lance
 import pyarrow as pa
@@ -47,6 +47,14 @@ def _free_name(store: Store, run_id: str) -> str:
     taken = set(store.dataset("ledger").to_table(columns=["run_id"], filter="entry = 'night'")["run_id"].to_pylist())
     names = chain([run_id], (f"{run_id}-{number}" for number in count(2)))
     return next(name for name in names if name not in taken)
+
+
+def nights_that_open(store: Store) -> list[dict[str, Any]]:
+    """Ledger rows of the nights whose versions are tagged, oldest first, one per name; the others are history."""
+    rows = store.dataset("ledger").to_table(filter="entry = 'night'").to_pylist()
+    newest_rows = {row["run_id"]: row for row in sorted(rows, key=lambda row: row["committed_at"])}
+    tagged = [set(store.dataset(table).tags.list()) for table in CONTENT_TABLES]
+    return sorted((row for name, row in newest_rows.items() if all(name in names for names in tagged)), key=lambda row: row["committed_at"])
 
 
 def latest_night(store: Store, name: str | None = None) -> dict | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lloco_core.errors import StorageError
-from lloco_core.store.nights import latest_night
+from lloco_core.store.nights import latest_night, nights_that_open
 from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
 from lloco_core.store.vectors import LARGEST, format_of, unpack
 
@@ -41,12 +41,14 @@ def open_night(store_uri: str, name: str | None = None) -> Night:
     """Open the newest published night of a store, or the named one.
 
     Raises:
-        StorageError: nothing was published yet, or there is no such night.
+        StorageError: nothing was published yet, there is no such night, or it was cleaned up.
     """
     store = Store(store_uri)
     row = latest_night(store, name)
     if row is None:
         raise StorageError(f"{store.root} has no published night yet; run an ingest on this store first")
+    if name is not None and name not in {night["run_id"] for night in nights_that_open(store)}:
+        raise StorageError(f"night {name!r} of {store.root} was cleaned up; `lloco status` lists the nights that can be opened")
     return Night(store, row["run_id"], {table: row[f"{table}_version"] for table in CONTENT_TABLES})
 
 

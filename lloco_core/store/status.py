@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import StorageError
+from lloco_core.store.nights import nights_that_open
 from lloco_core.store.read import open_night
 from lloco_core.store.records import open_plans
 from lloco_core.store.tables import Store
@@ -52,7 +53,7 @@ def store_status(store_uri: str) -> StoreStatus:
     if not store.exists("ledger"):
         raise StorageError(f"{store.root} holds no store; run an ingest with --store.uri {store_uri} first")
     ledger = store.dataset("ledger").to_table().to_pylist()
-    nights = sorted((row for row in ledger if row["entry"] == "night"), key=lambda row: row["committed_at"])
+    nights = nights_that_open(store)
     newest = open_night(store_uri) if nights else None
     quarantine = store.dataset("quarantine").to_table().to_pylist()
     return StoreStatus(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 CONTENT_TABLES = ("segments", "passages", "documents")
 """Written by every shard, in commit order: a document becomes visible after everything it refers to."""
 
+TABLES = (*CONTENT_TABLES, "quarantine", "ledger", "adapters")
+"""All tables of a store."""
+
 
 class Store:
     """One store: its tables and the small objects beside them. Cheap to create; holds no open table."""

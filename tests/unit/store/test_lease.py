@@ -13,10 +13,11 @@ import pytest
 
 from lloco_core.errors import CommitError
 from lloco_core.store.commit import Committer, begin_plan
-from lloco_core.store.lease import PREFIX, CommitLease
+from lloco_core.store.lease import CommitLease
 from tests.unit.store.fixtures import document, lease, rows, shard, write
 
 SECONDS = 0.4
+PREFIX = "_leases/commit/"
 
 
 def leave_lease(store, **holder):
