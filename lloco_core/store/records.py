@@ -63,7 +63,7 @@ def save_record(objects: Objects, record: ShardRecord) -> ShardRecord:
 
 def load_records(objects: Objects, plan_id: str) -> list[ShardRecord]:
     """All records of a plan, by shard id."""
-    return [_parse_record(objects.get(item.key)) for item in objects.list(f"_plans/{plan_id}/")]
+    return [_parse_record(objects.get(item.key)) for item in objects.list(f"_plans/{plan_id}/{plan_id}-")]
 
 
 def open_plan(objects: Objects, marker: PlanMarker) -> PlanMarker:
