@@ -64,6 +64,10 @@ class CorpusConfig(Concern):
     """Number of clusters; by default the best silhouette of 2 to 8."""
     max_bytes: int = Field(32 * 2**20, ge=1)
     """Larger objects are quarantined unread; also the limit after decompression."""
+    parse_seconds: float = Field(120, gt=0)
+    """An object whose parsing takes longer, twice, is quarantined."""
+    parse_memory_mb: int = Field(2048, ge=256)
+    """An object whose parsing takes more memory, twice, is quarantined. Every reading worker may take as much."""
     max_tokens: int = Field(131_072, ge=1)
     """Longer documents are quarantined."""
     quarantine_rate: float = Field(0.004, ge=0, le=1)
