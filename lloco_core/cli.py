@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lloco_core.errors import ConfigurationError, LlocoError
+from lloco_core.observe.printable import printable
 
 if TYPE_CHECKING:
     from lloco_core.store.forgotten import Forgotten
@@ -41,12 +43,13 @@ def ask(
     if as_json:
         typer.echo(json.dumps(asdict(answer), indent=2))
         return
-    console.print(answer.text or "(the model gave no answer)", style="bold", markup=False)
-    console.print(f"group {answer.group}, adapter {answer.adapter_id or 'none'}, {answer.n_vectors} vectors", markup=False)
+    for line in (answer.text or "(the model gave no answer)").split("\n"):
+        _print(line, style="bold")
+    _print(f"group {answer.group}, adapter {answer.adapter_id or 'none'}, {answer.n_vectors} vectors")
     for source in answer.sources:
         page = f", page {source.page}" if source.page else ""
-        console.print(f"source: {source.uri}{page}, characters {source.char_start}..{source.char_end}", markup=False)
-        console.print("  " + " ".join(source.quote.split())[:300], markup=False)
+        _print(f"source: {source.uri}{page}, characters {source.char_start}..{source.char_end}")
+        _print("  " + " ".join(source.quote.split())[:300])
 
 
 @app.command()
@@ -55,14 +58,14 @@ def status(store: StoreOption) -> None:
     from lloco_core.store.status import store_status
 
     report = store_status(store)
-    console.print(f"store {report.root}", markup=False)
-    console.print(f"summary vectors: {report.vectors}", markup=False)
+    _print(f"store {report.root}")
+    _print(f"summary vectors: {report.vectors}")
     _print_rows("nights", report.nights)
     _print_rows("groups of the newest night", report.groups)
     _print_rows("adapters", report.adapters)
     _print_rows("quarantine", report.quarantine)
     for line in report.warnings:
-        console.print(f"! {line}", markup=False)
+        _print(f"! {line}")
 
 
 @app.command()
@@ -110,9 +113,7 @@ def doctor(
 
     checks = run_checks(store, model)
     for check in checks:
-        console.print(
-            f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}", style=None if check.ok else "bold red", markup=False
-        )
+        _print(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}", style=None if check.ok else "bold red")
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
@@ -127,7 +128,11 @@ def export(
     from lloco_core.compressor.export import export_checkpoint
 
     export_checkpoint(load_encoder(model), folder, layout)
-    console.print(f"wrote {folder}", markup=False)
+    _print(f"wrote {folder}")
+
+
+def _print(line: str, style: str | None = None) -> None:
+    console.print(printable(line), style=style, markup=False, emoji=False)
 
 
 @app.command()
@@ -136,7 +141,7 @@ def rollback(night: Annotated[str, typer.Argument(help="A published night; `lloc
     from lloco_core.store.rollback import rollback as run
     from lloco_core.store.tables import Store
 
-    console.print(f"the newest night is now {run(Store(store), night)}", markup=False)
+    _print(f"the newest night is now {run(Store(store), night)}")
 
 
 @app.command()
@@ -173,20 +178,20 @@ def _print_forgotten(items: list[Forgotten], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in items], indent=2))
     elif not items:
-        console.print("nothing is due", markup=False)
-    for item in () if as_json else items:
-        console.print(describe_forgotten(item), markup=False)
+        _print("nothing is due")
+    for line in () if as_json else (line for item in items for line in describe_forgotten(item).splitlines()):
+        _print(line)
 
 
 def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
     if not rows:
-        console.print(f"{title}: none", markup=False)
+        _print(f"{title}: none")
         return
     table = Table(title=title, title_justify="left", show_edge=False)
     for number, name in enumerate(rows[0]):
         table.add_column(name, overflow="fold", no_wrap=number == 0)  # ids are for copying
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(printable(str(value))) for value in row.values()))
     console.print(table)
 
 
@@ -195,5 +200,5 @@ def main() -> None:
     try:
         app()
     except LlocoError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="bold red", markup=False)
+        Console(stderr=True, soft_wrap=True).print(printable(f"error: {error}"), style="bold red", markup=False, emoji=False)
         raise SystemExit(1) from None

@@ -15,6 +15,10 @@ class StorageError(LlocoError):
     """A folder, bucket, or object cannot be reached, read, or written."""
 
 
+class ParserStartError(LlocoError):
+    """A worker cannot start the process that parses documents."""
+
+
 class CheckpointError(LlocoError):
     """Model files are missing, of the wrong layout, or do not fit their configuration."""
 

@@ -21,6 +21,7 @@ from lloco_core.observe.busy import EncoderMeter, EncoderUse
 from lloco_core.retrieval.passages import split_passages
 from lloco_core.store.forgotten import is_forgotten
 from lloco_core.types import (
+    UNGROUPED,
     CompressedDocument,
     CompressedShard,
     Document,
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from lloco_core.config import CorpusConfig
     from lloco_core.continuation import Continuation
     from lloco_core.retrieval.embedder import Embedder
-
-UNGROUPED = "ungrouped"
-"""Group of a document without one in a store without clusters."""
 
 SAMPLE_PASSAGES = 16
 """A document is clustered by the mean embedding of its first passages."""

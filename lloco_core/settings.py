@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from functools import cache
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lloco_core.credentials import MESSAGE, has_credentials
+from lloco_core.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
     """Surroundings of this process. AWS names are the standard ones, so that existing deployments just work."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     aws_endpoint_url: str | None = Field(None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
     aws_region: str = Field("us-east-1", validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
@@ -26,11 +29,27 @@ class Settings(BaseSettings):
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
     git_commit: str = Field("unknown", validation_alias="LLOCO_GIT_COMMIT")
 
+    @field_validator("aws_endpoint_url", "ray_address")
+    @classmethod
+    def _without_credentials(cls, address: str | None) -> str | None:
+        """These addresses are repeated in messages of this package and of its libraries."""
+        if address and has_credentials(address):
+            raise ValueError(MESSAGE)
+        return address
+
 
 @cache
 def settings() -> Settings:
-    """Read the environment once per process."""
-    return Settings()
+    """Read the environment once per process.
+
+    Raises:
+        ConfigurationError: an address with credentials in it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(f"environment variable {item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
+        raise ConfigurationError(problems) from None
 
 
 def lance_storage_options() -> dict[str, str]:

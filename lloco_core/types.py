@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+UNGROUPED = "ungrouped"
+"""Group of a document without one in a store without clusters."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceObject:
     """One file or object of a corpus as listed, before anything of it was read."""

@@ -122,7 +122,8 @@ def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
     models = inspect_models(config.encoder, config.retrieval)
     store = Store(config.store.uri)
     metrics = RayMetrics(store.root, run_id)
-    with metrics.lost_leases(), commit_lease(store, run_id, config.store.lease_seconds) as lease:
+    waiting = config.store.lease_seconds, config.store.lease_wait_seconds
+    with metrics.lost_leases(), commit_lease(store, run_id, *waiting) as lease:
         finish_rollback(store, lease)  # first: it may bring back tables of an earlier release
         store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
         _refuse_other_embedder(store, config.retrieval.model)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from lloco_core.errors import ConfigurationError, StorageError
-from lloco_core.objects.interface import ObjectInfo
+from lloco_core.objects.interface import ObjectInfo, Unfinished
+from lloco_core.objects.keys import key_below
 from lloco_core.settings import settings
 
 CONFLICT_RETRIES = 8
@@ -44,12 +45,12 @@ class S3Objects:
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a key prefix, sorted by key."""
-        base = f"{self.prefix}/" if self.prefix else ""
+        base = self._key("")
         with _naming(self.root):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + prefix):
                 for item in page.get("Contents", ()):
                     if not item["Key"].endswith("/"):  # zero-byte folder markers
-                        yield ObjectInfo(item["Key"][len(base) :], item["ETag"].strip('"'), item["Size"])
+                        yield ObjectInfo(item["Key"][len(base) :], item["ETag"].strip('"'), item["Size"], item["LastModified"].timestamp())
 
     def uri(self, key: str) -> str:
         """The `s3://` URI of a key."""
@@ -61,22 +62,22 @@ class S3Objects:
 
         with _naming(self.uri(key)):
             try:
-                found = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
+                found = self._client.head_object(Bucket=self.bucket, Key=self._own_key(key))
             except ClientError as error:
                 if _http_status(error) == 404:
                     return None
                 raise
-        return ObjectInfo(key, found["ETag"].strip('"'), found["ContentLength"])
+        return ObjectInfo(key, found["ETag"].strip('"'), found["ContentLength"], found["LastModified"].timestamp())
 
     def get(self, key: str) -> bytes:
         """Read an object."""
         with _naming(self.uri(key)):
-            return self._client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+            return self._client.get_object(Bucket=self.bucket, Key=self._own_key(key))["Body"].read()
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object, replacing what is there."""
         with _naming(self.uri(key)):
-            self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
+            self._client.put_object(Bucket=self.bucket, Key=self._own_key(key), Body=data)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object unless it exists; False when it does."""
@@ -85,7 +86,7 @@ class S3Objects:
         with _naming(self.uri(key)):
             for attempt in range(CONFLICT_RETRIES):
                 try:
-                    self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*")
+                    self._client.put_object(Bucket=self.bucket, Key=self._own_key(key), Body=data, IfNoneMatch="*")
                 except ClientError as error:
                     if _http_status(error) == 412:
                         return False
@@ -99,10 +100,32 @@ class S3Objects:
     def delete(self, key: str) -> None:
         """Delete an object if it is there."""
         with _naming(self.uri(key)):
-            self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
+            self._client.delete_object(Bucket=self.bucket, Key=self._own_key(key))
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """List multipart uploads; stores keep their parts, and the bill, until they are aborted."""
+        base = self._key("")
+        with _naming(self.root):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=base):
+                for item in page.get("Uploads", ()):
+                    yield Unfinished(item["Key"][len(base) :], item["UploadId"], item["Initiated"].timestamp())
+
+    def abandon(self, write: Unfinished) -> None:
+        """Abort a multipart upload if it is there."""
+        from botocore.exceptions import ClientError
+
+        with _naming(self.uri(write.key)):
+            try:
+                self._client.abort_multipart_upload(Bucket=self.bucket, Key=self._key(write.key), UploadId=write.upload)
+            except ClientError as error:
+                if _http_status(error) != 404:
+                    raise
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _own_key(self, key: str) -> str:
+        return self._key(key_below(self.root, key))
 
 
 def _http_status(error: Any) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import QuarantineExceeded
 from lloco_core.observe.cost import GroupCosts, Price
+from lloco_core.observe.printable import markdown_cell
 from lloco_core.observe.stages import Stages
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class RunReport:
     def as_markdown(self) -> str:
         """The report as the run's markdown artifact."""
         lines = ["# Run report", "", "| | |", "|---|---|"]
-        lines += [f"| {name} | {_cell(value)} |" for name, value in self.facts()]
+        lines += [f"| {name} | {markdown_cell(value)} |" for name, value in self.facts()]
         lines += ["", "## Seconds per stage", "", "| stage | seconds |", "|---|---:|"]
         lines += [f"| {name} | {seconds:.1f} |" for name, seconds in self.stages.seconds.items()]
         if self.adapters:
@@ -181,13 +182,9 @@ def _anew(totals: IngestTotals) -> str:
     return f", of them {totals.n_encoded_tokens:,} encoded anew" if totals.n_encoded_tokens < totals.n_tokens else ""
 
 
-def _cell(value: str) -> str:
-    return value.replace("|", "\\|").replace("\n", " ")
-
-
 def _adapter_row(outcome: AdapterOutcome) -> str:
     loss = "-"
     if outcome.holdout_loss_before is not None and outcome.holdout_loss_after is not None:
         loss = f"{outcome.holdout_loss_before:.3f} -> {outcome.holdout_loss_after:.3f}"
     cells = [outcome.group, outcome.adapter_id, outcome.verdict, str(outcome.n_examples), loss, f"{outcome.seconds:.1f}"]
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+    return "| " + " | ".join(markdown_cell(cell) for cell in cells) + " |"

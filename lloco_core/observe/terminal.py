@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lloco_core.observe.cost import MICROSECONDS, money_text
+from lloco_core.observe.printable import printable
 
 if TYPE_CHECKING:
     from lloco_core.observe.cost import Cost, GroupCosts
@@ -18,15 +20,15 @@ def print_report(report: RunReport) -> None:
     """Print what a night did, how long it took, and what it can answer now."""
     console = Console(highlight=False)
     console.print()
-    _print_pairs(console, "This night", report.facts())
+    print_pairs("This night", report.facts(), console)
     seconds = [(name, f"{value:.1f}") for name, value in report.stages.seconds.items()]
-    _print_pairs(console, "Seconds per stage", [*seconds, ("total", f"{report.seconds:.1f}")])
-    _print_pairs(console, "Adapters", [(outcome.adapter_id, outcome.verdict) for outcome in report.adapters])
+    print_pairs("Seconds per stage", [*seconds, ("total", f"{report.seconds:.1f}")], console)
+    print_pairs("Adapters", [(outcome.adapter_id, outcome.verdict) for outcome in report.adapters], console)
     if report.examples:
         console.print("Questions", style="bold")
     for example in report.examples:
         _print_example(console, example)
-    console.print(f'Ask your own: lloco ask "..." --store {report.config.store.uri}', markup=False)
+    console.print(printable(f'Ask your own: lloco ask "..." --store {report.config.store.uri}'), markup=False)
 
 
 def cost_rows(costs: GroupCosts) -> list[dict[str, str]]:
@@ -45,14 +47,16 @@ def _cost_row(group: str, cost: Cost) -> dict[str, str]:
     }
 
 
-def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:
+def print_pairs(title: str, pairs: list[tuple[str, str]], console: Console | None = None) -> None:
+    """Print a title and two columns; nothing where there are no pairs."""
     if not pairs:
         return
+    console = console or Console(highlight=False)
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False, show_edge=False, box=None)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(name, value)
+        table.add_row(name, Text(printable(value)))
     console.print(table)
     console.print()
 
@@ -68,4 +72,4 @@ def _print_example(console: Console, example: dict[str, Any]) -> None:
         lines.append(f"    expected: {example['expected']}")
     lines.append(f"    source: {example['source_uri']}")
     for line in lines:
-        console.print(" ".join(line.split("\n")), markup=False, soft_wrap=True)
+        console.print(printable(" ".join(line.split("\n"))), markup=False, soft_wrap=True)

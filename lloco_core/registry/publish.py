@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from lloco_core.errors import RegistryError
+from lloco_core.objects import key_below
 from lloco_core.registry.active import activate, active_adapter, previous_adapter
 from lloco_core.registry.candidates import Candidate, candidate_file
 from lloco_core.registry.validate import FILES, validate_adapter
@@ -85,7 +86,7 @@ def download_adapter(store: Store, adapter_id: str, cache: Path) -> Path:
     if store.storage_options is None:
         return Path(store.root, "adapters", adapter_id)
     for key in keys:
-        target = cache / key.removeprefix("adapters/")
+        target = cache / key_below(store.root, key).removeprefix("adapters/")
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(store.objects.get(key))

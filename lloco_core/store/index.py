@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
+
+from lloco_core.store.transactions import retry_conflicts
 
 if TYPE_CHECKING:
     import lance
@@ -24,18 +27,22 @@ SCALAR_INDICES = {
 
 def build_indices(store: Store) -> None:
     """Create what is missing and bring the rest up to date. Unindexed rows are scanned, so readers never miss one."""
-    for name, indices in SCALAR_INDICES.items():
-        dataset = store.dataset(name)
-        if dataset.count_rows() == 0:
-            continue
-        existing = {field for index in dataset.describe_indices() for field in index.field_names}
-        for column, kind in indices:
-            if column not in existing:
-                dataset.create_scalar_index(column, kind)
-        if name == "passages" and "vector" not in existing and dataset.count_rows() >= VECTOR_INDEX_ROWS:
-            dataset.create_index("vector", "IVF_PQ", metric="cosine")
-        if existing and _has_unindexed_rows(dataset):
-            dataset.optimize.optimize_indices()
+    for name in SCALAR_INDICES:
+        retry_conflicts(partial(_build_indices_of, store, name))
+
+
+def _build_indices_of(store: Store, name: str) -> None:
+    dataset = store.dataset(name)
+    if dataset.count_rows() == 0:
+        return
+    existing = {field for index in dataset.describe_indices() for field in index.field_names}
+    for column, kind in SCALAR_INDICES[name]:
+        if column not in existing:
+            dataset.create_scalar_index(column, kind)
+    if name == "passages" and "vector" not in existing and dataset.count_rows() >= VECTOR_INDEX_ROWS:
+        dataset.create_index("vector", "IVF_PQ", metric="cosine")
+    if existing and _has_unindexed_rows(dataset):
+        dataset.optimize.optimize_indices()
 
 
 def _has_unindexed_rows(dataset: lance.LanceDataset) -> bool:

@@ -31,11 +31,15 @@ START_TOLERANCE = 5.0
 
 
 class CommitLease:
-    """Context manager that holds a lease of a store, by default the commit lease, and renews it in a background thread."""
+    """Context manager that holds a lease of a store, by default the commit lease, and renews it in a background thread.
 
-    def __init__(self, objects: Objects, run_id: str, seconds: float, name: str = "commit") -> None:
+    A living holder is waited for `wait_seconds` before its store is refused.
+    """
+
+    def __init__(self, objects: Objects, run_id: str, seconds: float, wait_seconds: float = 0, name: str = "commit") -> None:
         self.objects = objects
         self.seconds = seconds
+        self.wait_seconds = wait_seconds
         self.name = name
         self.epoch = 0
         self.took_over = False
@@ -74,10 +78,11 @@ class CommitLease:
             )
 
     def _acquire(self) -> None:
+        refuse_at = time.monotonic() + self.wait_seconds
         while True:
             epoch = self._newest_epoch()
             if epoch and not self._is_free(epoch):
-                self._watch_until_silent(epoch)
+                self._watch_until_silent(epoch, refuse_at)
             key, state = self._key(epoch + 1), self._state()
             if self.objects.create(key, state) or self.objects.get(key) == state:  # a repeated PUT finds its own first attempt
                 self.epoch = epoch + 1
@@ -91,19 +96,22 @@ class CommitLease:
         same_host = holder.get("host") == self._identity["host"]
         return same_host and not _is_alive(holder["pid"], holder["started"])
 
-    def _watch_until_silent(self, epoch: int) -> None:
+    def _watch_until_silent(self, epoch: int, refuse_at: float) -> None:
         first = self._read(epoch)
         seconds = max(self.seconds, first["seconds"])  # its heartbeat follows its own setting
         logger.info("waiting up to %.0f s for run %s on %s to give up the %s lease", seconds, first["run_id"], first["host"], self.name)
-        deadline = time.monotonic() + seconds
+        beat, deadline = first["beat"], time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(min(1.0, seconds / 10))
             if self._newest_epoch() != epoch or self._is_free(epoch):
                 return
-            if self._read(epoch)["beat"] != first["beat"]:
+            if self._read(epoch)["beat"] != beat:
+                beat, deadline = self._read(epoch)["beat"], time.monotonic() + seconds
+                if time.monotonic() < refuse_at:
+                    continue
                 raise CommitError(
                     f"{self.objects.root} is being written by run {first['run_id']} (host {first['host']}, pid {first['pid']}); "
-                    "wait for it to end, then run again"
+                    "wait for it to end, then run again, or raise store.lease_wait_seconds"
                 )
 
     def _renew_until_stopped(self) -> None:

@@ -20,6 +20,7 @@ from lloco_core.store.forget import clear_objects, erase, forget
 from lloco_core.store.forgotten import Forgotten, forgotten_documents, save_forgotten
 from lloco_core.store.holdings import holds_physically, nights_that_hold
 from lloco_core.store.lease import CommitLease
+from lloco_core.store.maintenance.session import LEASE
 from lloco_core.store.nights import nights_that_open, published_nights
 from lloco_core.store.rollback import finish_rollback
 from lloco_core.store.tables import CONTENT_TABLES, Store
@@ -36,7 +37,7 @@ def forget_and_finish(store: Store, documents: Sequence[Forgotten], lease_second
     Raises:
         CommitError: a plan is open, or another run holds a lease that is needed.
     """
-    with CommitLease(store.objects, change_id("forget"), lease_seconds, "maintenance"):
+    with CommitLease(store.objects, change_id("forget"), lease_seconds, name=LEASE):
         changed = {item.doc_id: item for item in forget(store, documents, lease_seconds)} if documents else {}
         return list((changed | {item.doc_id: item for item in finish_forgetting(store, datetime.now(UTC), lease_seconds)}).values())
 

@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import os
+import time
 from pathlib import Path
 
 import lance
@@ -145,6 +147,19 @@ def test_the_filter_of_a_delete_stays_readable_in_its_version(uri):
     lance.dataset(uri).restore()
     lance.dataset(uri).cleanup_old_versions(datetime.timedelta(0))
     assert not [path for path in Path(uri).rglob("*") if path.is_file() and b"123456789" in path.read_bytes()]
+
+
+def test_cleaning_removes_uncommitted_files_after_a_week(uri):
+    """Why nothing is cleaned while a plan has been open for days: `store.maintenance.versions`."""
+    append(uri, write_fragments(table(1, 2), uri, schema=SCHEMA, mode="append"))
+    lance.dataset(uri).delete("id = 1")
+    [young], [old] = (write_fragments(table(3), uri, schema=SCHEMA, mode="append") for _ in range(2))
+    paths = {name: Path(uri, "data", fragment.files[0].path) for name, fragment in (("young", young), ("old", old))}
+    for name, days in (("young", 6.9), ("old", 7.1)):
+        written = time.time() - days * 86400
+        os.utime(paths[name], (written, written))
+    lance.dataset(uri).cleanup_old_versions(versions=[2])
+    assert {name: path.exists() for name, path in paths.items()} == {"young": True, "old": False}
 
 
 def test_a_tag_can_be_moved(uri):

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lloco_core.config import MaintenanceConfig, StoreConfig
 from lloco_core.fingerprint import digest
 from lloco_core.store.commit import Committer, begin_plan
 from lloco_core.store.lease import CommitLease
+from lloco_core.store.maintenance.session import Maintenance, open_maintenance
 from lloco_core.store.records import ShardRecord
 from lloco_core.store.tables import Store
 from lloco_core.store.write import Writing, version_id, write_shard
@@ -118,6 +121,10 @@ def ingest(store: Store, *shards: CompressedShard, run_id: str = "run-1", encode
         n_committed = committer.commit([write(store, item, run_id, encoder) for item in shards])
         committer.close()
     return n_committed
+
+
+def maintaining(store: Store, **config: Any) -> AbstractContextManager[Maintenance]:
+    return open_maintenance(StoreConfig(uri=store.root), MaintenanceConfig(**config), "maintenance-1")
 
 
 def rows(store: Store, table: str, where: str | None = None) -> list[dict[str, Any]]:

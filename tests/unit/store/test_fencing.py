@@ -9,8 +9,9 @@ import pytest
 from lloco_core.errors import CommitError
 from lloco_core.store import fencing
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
-from lloco_core.store.fencing import commit_lease, committed_properties, fence, open_to_write
+from lloco_core.store.fencing import commit_lease, fence, open_to_write
 from lloco_core.store.tables import Store
+from lloco_core.store.transactions import committed_properties
 from tests.unit.store.fixtures import document, ingest, known_of, lease, rows, shard, write
 
 OLD = document("a.txt", "one two three")
