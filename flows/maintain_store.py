@@ -1,4 +1,4 @@
-"""Maintain a store: index -> compact -> sweep -> retire nights -> clean versions. Safe beside a running ingest and readers.
+"""Maintain a store: index, compact, sweep, retire nights, clean versions, finish forgetting. Safe beside a running ingest and readers.
 
 `python -m flows.maintain_store --store.uri URI` runs it in this process; the deployment `maintain-store/weekly` runs the same flow.
 """
@@ -27,6 +27,7 @@ def maintain_store(config: MaintainConfig) -> MaintenanceReport:
         report.swept = steps.sweep(maintenance)
         report.retired = steps.retire_nights(maintenance)
         report.cleaned, report.refusal = steps.clean_versions(maintenance)
+        steps.finish_forgetting(maintenance)
         steps.publish_report(maintenance, report)
     return report
 

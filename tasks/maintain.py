@@ -66,6 +66,22 @@ def clean_versions(maintenance: Maintenance) -> tuple[list[Cleaned], str]:
     return [clean(maintenance, table, now) for table in TABLES], reason
 
 
+@task(name="finish-forgetting", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=10)
+def finish_forgetting(maintenance: Maintenance) -> int:
+    """Remove the old versions of forgotten documents that are due; returns how many documents are gone for good.
+
+    Beside a running ingest it is left to the next maintenance.
+    """
+    from lloco_core.errors import CommitError
+    from lloco_core.store.purge import finish_forgetting as finish
+
+    try:
+        return len(finish(maintenance.store, datetime.now(UTC)))
+    except CommitError as error:
+        get_run_logger().warning("forgotten documents are left to the next maintenance: %s", error)
+        return 0
+
+
 @task(name="maintenance-report", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
 def publish_report(maintenance: Maintenance, report: MaintenanceReport) -> None:
     """Publish what was done, and keep it beside the tables."""
