@@ -1,19 +1,22 @@
-"""`lloco`: look at a store and ask it. Read-only (`export` writes a new folder), needs neither Prefect nor a cluster."""
+"""`lloco`: look at a store, ask it, take it back to an earlier night, forget documents. Needs neither Prefect nor a cluster."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lloco_core.errors import LlocoError
+from lloco_core.errors import ConfigurationError, LlocoError
 from lloco_core.observe.printable import printable
+
+if TYPE_CHECKING:
+    from lloco_core.store.forgotten import Forgotten
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
@@ -130,6 +133,54 @@ def export(
 
 def _print(line: str, style: str | None = None) -> None:
     console.print(printable(line), style=style, markup=False, emoji=False)
+
+
+@app.command()
+def rollback(night: Annotated[str, typer.Argument(help="A published night; `lloco status` lists them.")], store: StoreOption) -> None:
+    """Make the newest state of a store equal to an earlier night."""
+    from lloco_core.store.rollback import rollback as run
+    from lloco_core.store.tables import Store
+
+    _print(f"the newest night is now {run(Store(store), night)}")
+
+
+@app.command()
+def forget(
+    store: StoreOption,
+    documents: Annotated[list[str] | None, typer.Argument(help="Document ids, URIs, titles, or ends of URIs.")] = None,
+    after_days: Annotated[float, typer.Option(min=0, help="How long old nights that hold the documents are kept.")] = 7.0,
+    now: Annotated[bool, typer.Option("--now", help="The same as --after-days 0.")] = False,
+    due: Annotated[bool, typer.Option("--due", help="Only finish what was begun: remove old versions that are due.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the reports as JSON.")] = False,
+) -> None:
+    """Remove documents from tables, indices, and objects, and later from old versions; report what held them."""
+    from lloco_core.store.forget import preview
+    from lloco_core.store.forgotten import describe_forgotten
+    from lloco_core.store.purge import forget_and_finish
+    from lloco_core.store.tables import Store
+
+    if bool(documents) == due:
+        raise ConfigurationError("lloco forget takes documents, or --due without documents")
+    opened = Store(store)
+    found = [preview(opened, document, 0.0 if now else after_days) for document in documents or ()]
+    if found and not yes:
+        typer.echo("\n".join(describe_forgotten(item) for item in found), err=True)
+        typer.confirm("Forget them?", abort=True, err=True)
+    _print_forgotten(forget_and_finish(opened, found), as_json)
+
+
+def _print_forgotten(items: list[Forgotten], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from lloco_core.store.forgotten import describe_forgotten
+
+    if as_json:
+        typer.echo(json.dumps([asdict(item) for item in items], indent=2))
+    elif not items:
+        _print("nothing is due")
+    for line in () if as_json else (line for item in items for line in describe_forgotten(item).splitlines()):
+        _print(line)
 
 
 def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:

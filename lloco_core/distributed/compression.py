@@ -44,6 +44,8 @@ class CompressionJob:
     centroids: np.ndarray | None
     corpus_uri: str = ""
     staged_groups: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
+    """Names of documents to leave out, as hashes (`store.forgotten`)."""
 
     @property
     def writing(self) -> Writing:
@@ -90,7 +92,7 @@ def read_planned(shard: Shard, job: CompressionJob) -> TokenizedShard:
 
     versions = tuple(sorted(job.base_versions.items()))
     continuation = _continuation(job.store_uri, versions, job.encoder_fingerprint, job.segment_length)
-    return read_shard(shard, job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint, continuation)
+    return read_shard(shard, job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint, continuation, job.forgotten)
 
 
 @cache

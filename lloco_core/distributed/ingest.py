@@ -25,9 +25,12 @@ from lloco_core.observe.cost import GroupCosts
 from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
 from lloco_core.store.fencing import commit_lease
+from lloco_core.store.forget import erase_interrupted
+from lloco_core.store.forgotten import forgotten_names
 from lloco_core.store.nights import latest_night, publish_night
 from lloco_core.store.plans import shard_id
 from lloco_core.store.records import PlanMarker, ShardRecord, load_records, record_removal
+from lloco_core.store.rollback import finish_rollback
 from lloco_core.store.runs import load_config, save_config
 from lloco_core.store.switching import finish_switch, switch_groups
 from lloco_core.store.tables import Store
@@ -114,18 +117,20 @@ class Progress:
 
 @contextmanager
 def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
-    """Prepare the store, take the lease, and finish interrupted plans. Needs a Ray session."""
+    """Prepare the store, take the lease, and finish what was interrupted. Needs a Ray session."""
     config = config.model_copy(update={"encoder": resolve_encoder(config.encoder, config.cluster)})
     models = inspect_models(config.encoder, config.retrieval)
     store = Store(config.store.uri)
     metrics = RayMetrics(store.root, run_id)
     waiting = config.store.lease_seconds, config.store.lease_wait_seconds
     with metrics.lost_leases(), commit_lease(store, run_id, *waiting) as lease:
+        finish_rollback(store, lease)  # first: it may bring back tables of an earlier release
         store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
         _refuse_other_embedder(store, config.retrieval.model)
         save_config(store.objects, run_id, config)
         recovered = recover_plans(store, lease, metrics.committed)
         finish_switch(store, lease)
+        erase_interrupted(store, lease)
         yield Ingest(run_id, config, store, lease, models, recovered, metrics)
 
 
@@ -203,6 +208,7 @@ def _job(ingest: Ingest, plan: Plan, marker: PlanMarker) -> CompressionJob:
         centroids=load_or_fit_centroids(ingest.store, plan.shards, config.corpus, config.retrieval),
         corpus_uri=corpus_uri(config.corpus),
         staged_groups=frozenset(plan.staged_groups),
+        forgotten=forgotten_names(ingest.store.objects),
     )
 
 

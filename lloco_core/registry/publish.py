@@ -22,6 +22,7 @@ from lloco_core.registry.active import activate, active_adapter, previous_adapte
 from lloco_core.registry.candidates import Candidate, candidate_file
 from lloco_core.registry.validate import FILES, validate_adapter
 from lloco_core.store import schema
+from lloco_core.store.forgotten import forgotten_documents
 from lloco_core.store.tables import Store
 
 REGISTERED = "registered"
@@ -39,8 +40,10 @@ def register(store: Store, candidate: Candidate) -> str:
     recorded = [row["gate"] for row in registered_adapters(store) if row["adapter_id"] == candidate.adapter_id]
     if recorded:
         return recorded[0]
-    contents = {name: candidate_file(store.objects, candidate.adapter_id, name) for name in FILES}
-    verdict = _verdict(candidate, contents)
+    is_forgotten = any(item.doc_id in candidate.documents for item in forgotten_documents(store.objects))
+    # the files of a candidate that was trained on a forgotten document are deleted
+    contents = {} if is_forgotten else {name: candidate_file(store.objects, candidate.adapter_id, name) for name in FILES}
+    verdict = "rejected: trained on a forgotten document" if is_forgotten else _verdict(candidate, contents)
     parent = previous_adapter(store.objects, candidate.group, candidate.adapter_id)
     files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     if verdict == REGISTERED:
