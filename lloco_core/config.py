@@ -99,6 +99,8 @@ class StoreConfig(Concern):
     """Shards per commit."""
     lease_seconds: int = Field(600, ge=5)
     """A committer silent for this long is taken for dead and its lease is taken over."""
+    check_conditional_writes: bool = True
+    """Refuse to write to a store that ignores create-only writes (`If-None-Match: *`): two runs at once would lose rows there."""
     vectors: VectorFormat = "float16"
     """Numbers of summary vectors; the two 8-bit formats halve the store and keep one scale per vector. Fixed when a store is made."""
 

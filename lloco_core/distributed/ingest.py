@@ -18,6 +18,7 @@ from lloco_core.distributed.grouping import load_or_fit_centroids
 from lloco_core.distributed.models import ModelFacts, inspect_models
 from lloco_core.distributed.session import resolve_encoder
 from lloco_core.errors import CommitError
+from lloco_core.objects.conditional import check_conditional_writes
 from lloco_core.observe.busy import EncoderBusy
 from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
@@ -99,10 +100,12 @@ class Progress:
 
 @contextmanager
 def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
-    """Prepare the store, take the lease, and finish interrupted plans. Needs a Ray session."""
+    """Check and prepare the store, take the lease, and finish interrupted plans. Needs a Ray session."""
+    store = Store(config.store.uri)
+    if config.store.check_conditional_writes:
+        check_conditional_writes(store.objects)
     config = config.model_copy(update={"encoder": resolve_encoder(config.encoder, config.cluster)})
     models = inspect_models(config.encoder, config.retrieval)
-    store = Store(config.store.uri)
     store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
     _refuse_other_embedder(store, config.retrieval.model)
     with CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
