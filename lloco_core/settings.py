@@ -69,7 +69,10 @@ def lance_storage_options() -> dict[str, str]:
     return options
 
 
-RAY_ENVIRONMENT = {
+S3_ENVIRONMENT = {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}
+"""For the AWS SDK inside pyarrow, which has no such option: by default it sends checksums after the data, which Ceph refuses (411)."""
+
+RAY_ENVIRONMENT = S3_ENVIRONMENT | {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # worker output would be printed twice
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # progress is reported per committed batch

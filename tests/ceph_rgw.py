@@ -55,7 +55,7 @@ mon data = {folder}/mon
 osd data = {folder}/osd
 keyring = {folder}/osd/keyring
 [client.rgw.a]
-rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 64
 rgw num rados handles = 1
 rgw run sync thread = false

@@ -22,7 +22,7 @@ from lloco_core.config import AnswerConfig, EncoderConfig, FinetuneConfig
 from lloco_core.distributed.session import cluster_gpus, local_cores
 from lloco_core.errors import ConfigurationError
 from lloco_core.objects import canonical_root
-from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, settings
+from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, S3_ENVIRONMENT, settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -218,7 +218,7 @@ def _hand_out(checkpoint: Path, output: Path) -> FinetuneResult:
 
 
 def _worker_environment(use_gpu: bool, cluster: ClusterConfig) -> dict[str, str]:
-    environment = {
+    environment = S3_ENVIRONMENT | {
         "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # else every print shows twice
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",

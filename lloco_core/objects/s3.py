@@ -30,6 +30,8 @@ HINTS = {
     "403": "grant the credentials access to this bucket",
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+    "503": "it is not available, try again",
+    "SlowDown": "it is overloaded, try again with fewer workers",
 }
 """Next step by error code of the store."""
 

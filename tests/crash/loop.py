@@ -64,7 +64,7 @@ class ToyEmbedder:
 
 
 def ingest(corpus: Path, store_uri: str, run_id: str, point: str = "", **layout: Any) -> dict[str, Any]:
-    """One whole ingest. Which documents were encoded, by any run, is noted in `<store>.encoded`."""
+    """One whole ingest. Which documents were encoded, by any run, is noted in `<store>.encoded` beside a folder."""
     from lloco_core.distributed import ingest as driver
     from lloco_core.distributed.models import ModelFacts
     from lloco_core.store.commit import recover_plans
@@ -91,8 +91,9 @@ def _loop(shards: Any, job: Any, _: Any) -> Iterator[Any]:
     for shard in shards:
         tokenized = pipeline.read_shard(shard, job.corpus, ToyTokenizer(), job.encoder_fingerprint, continuation)
         compressed = pipeline.compress_shard(tokenized, ToyEncoder(), ToyEmbedder(), job.retrieval.passage_chars, None)
-        with open(f"{job.store_uri}.encoded", "a") as log:
-            log.writelines(f"{document.document.title}\n" for document in compressed.documents)
+        if not job.store_uri.startswith("s3://"):
+            with open(f"{job.store_uri}.encoded", "a") as log:
+                log.writelines(f"{document.document.title}\n" for document in compressed.documents)
         yield write_shard(Store(job.store_uri), compressed, job.run_id, job.encoder_fingerprint, job.summary_length)
 
 
