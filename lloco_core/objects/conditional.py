@@ -18,10 +18,8 @@ def check_conditional_writes(objects: Objects) -> str:
         StorageError: the store is unreachable or ignores `If-None-Match`.
     """
     key = f"_leases/probe-{uuid.uuid4().hex}"
-    try:
-        first, second = objects.create(key, b"1"), objects.create(key, b"2")
-    finally:
-        objects.delete(key)
+    first, second = objects.create(key, b"1"), objects.create(key, b"2")
+    objects.delete(key)
     if not first or second:
         raise StorageError(
             f"{objects.root} ignores create-only writes (`If-None-Match: *`): two runs at once would overwrite each other's commits "

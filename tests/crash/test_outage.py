@@ -14,6 +14,7 @@ import pytest
 from lloco_core.distributed.training import training_storage
 from lloco_core.objects import open_objects
 from lloco_core.settings import S3_ENVIRONMENT, lance_storage_options, settings
+from lloco_core.store import write
 from lloco_core.store.commit import Committer
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.read import open_night
@@ -82,32 +83,15 @@ def before(monkeypatch, owner, name, calls, act):
         yield
 
 
-def slowly(calls, act):
-    """Shards take their time, and something happens beside one of them."""
-    pause, seen = 0.7, []
-
-    def compress(original, *args):
-        seen.append(args)
-        if len(seen) == calls:
-            threading.Timer(pause / 2, act).start()
-        time.sleep(pause)
-        return original(*args)
-
-    return compress
-
-
-@contextmanager
-def beside_a_slow_shard(monkeypatch, act):
-    original, slow = loop.pipeline.compress_shard, slowly(2, act)
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.pipeline, "compress_shard", lambda *args: slow(original, *args))
-        yield
+def soon(act):
+    """Beside what comes next."""
+    return lambda: threading.Timer(0.01, act).start()
 
 
 MOMENTS = {
     "the gateway, before a shard is written": ("kill_gateway", lambda patch, act: before(patch, loop.pipeline, "compress_shard", 2, act)),
     "everything, inside a commit": ("kill", lambda patch, act: before(patch, Committer, "_append", 6, act)),
-    "the gateway, at any time": ("kill_gateway", beside_a_slow_shard),
+    "the gateway, while vectors are written": ("kill_gateway", lambda patch, act: before(patch, write, "write_fragments", 4, soon(act))),
 }
 
 
@@ -129,7 +113,7 @@ def test_an_ingest_goes_on_by_itself(ceph, bucket, tmp_path, monkeypatch, moment
     lasted = time.monotonic() - started
 
     assert outage.over()
-    assert lasted >= OUTAGE_SECONDS  # the run was in the middle of it
+    assert lasted >= OUTAGE_SECONDS  # the run was in the middle of it; no machine is too slow for this bound
     assert picture(disturbed) == picture(undisturbed)
     assert open_night(disturbed).name == result["night"] == "night-2"
     shards = [row["shard_id"] for row in ledger(disturbed) if row["entry"] == "shard"]
