@@ -44,7 +44,7 @@ from lloco_core.store.nights import publish_night
 from lloco_core.store.read import open_night
 from lloco_core.store.tables import Store
 from lloco_core.store.vectors import bytes_per_vector
-from lloco_core.store.write import write_shard
+from lloco_core.store.write import Writing, write_shard
 from lloco_core.types import CompressedDocument, CompressedShard, Document, Segment, Shard
 
 FORMATS: tuple[VectorFormat, ...] = get_args(VectorFormat)
@@ -118,7 +118,7 @@ def _through_a_store(exact: Vectors, encoder: AutoCompressor, form: VectorFormat
         shard = CompressedShard(Shard("plan", "plan-0", ()), [_document(name, found, encoder) for name, found in exact.items()], [], [], 0)
         with CommitLease(store.objects, "run", 600) as lease:
             committer = Committer(store, lease, begin_plan(store, "plan", "run", 1))
-            committer.commit([write_shard(store, shard, "run", encoder.fingerprint, encoder.summary_length)])
+            committer.commit([write_shard(store, shard, Writing("run", encoder.fingerprint, encoder.summary_length))])
             committer.close()
         publish_night(store, "run")
         night = open_night(folder)

@@ -46,6 +46,12 @@ class CorpusConfig(Concern):
     """Glob patterns of relative paths to read."""
     exclude: tuple[str, ...] = ()
     """Glob patterns of relative paths to leave out."""
+    inventory: Uri | None = None
+    """An S3 Inventory (its manifest.json), or a .csv or .parquet file with `key`, `size`, and `etag`, read instead of listing
+    `uri`, which then says what keys are relative to."""
+    delete_rate: float = Field(0.2, ge=0, le=1)
+    """Share of the corpus's stored documents that may be gone from it (at least one may) and are then removed. More is taken for a
+    wrong URI or a missing mount: the plan is refused."""
     text_field: str = "text"
     """Text column of jsonl and parquet containers."""
     id_field: str | None = None
@@ -91,10 +97,13 @@ class StoreConfig(Concern):
 
     uri: Uri
     """A folder or s3://bucket/prefix; the bucket must exist."""
-    shard_bytes: int = Field(4 * 2**20, ge=1)
-    """Source bytes per shard: the unit of encoding, retry, and commit."""
+    shard_tokens: int = Field(1_000_000, ge=1)
+    """Tokens per shard, estimated from sizes: the unit of encoding, retry, and commit."""
     shard_objects: int = Field(64, ge=1)
     """Upper bound of objects per shard."""
+    reencode_tokens: int | None = Field(None, ge=1)
+    """Upper bound of tokens a run encodes again because the encoder is another one; by default all in one night. A group is served
+    with its old vectors until all of it is encoded."""
     commit_every: int = Field(4, ge=1)
     """Shards per commit."""
     lease_seconds: int = Field(600, ge=5)

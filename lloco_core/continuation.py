@@ -1,5 +1,7 @@
 """Continuing a changed document after the leading segments that its stored version and its new text have in common.
 
+A document that was renamed, or copied, has all of them in common with the stored one of the same text.
+
 The vectors of segment k depend on segments 0..k only (`compressor.segment`), so those of unchanged leading segments are read
 from the store and copied bit for bit into the new version, and the encoder goes on after them.
 
@@ -24,22 +26,26 @@ from lloco_core.types import KeptSegments, TokenizedDocument
 
 if TYPE_CHECKING:
     from lloco_core.compressor import AutoCompressor
+    from lloco_core.store.documents import StoredDocuments
     from lloco_core.store.segments import StoredSegments, StoredVersion
+    from lloco_core.store.tables import Store
     from lloco_core.types import KnownDocument, Shard
 
 logger = logging.getLogger(__name__)
 
 
 class Continuation:
-    """Finds what changed documents keep. Belongs to a plan: it reads the stored segments that the plan was made with."""
+    """Finds what changed, renamed, and copied documents keep. Belongs to a plan: it reads the tables that the plan was made with."""
 
-    def __init__(self, stored: StoredSegments, encoder_fingerprint: str, segment_length: int) -> None:
+    def __init__(self, documents: StoredDocuments, stored: StoredSegments, encoder_fingerprint: str, segment_length: int) -> None:
+        self.documents = documents
         self.stored = stored
         self.encoder_fingerprint = encoder_fingerprint
         self.segment_length = segment_length
 
     def keep(self, shard: Shard, documents: list[TokenizedDocument]) -> list[TokenizedDocument]:
-        """Give documents the leading segments of their active version that they still have.
+        """Give documents the leading segments that they still have: all of a stored document with the same text, else those of their
+        own stored version.
 
         A store that cannot be read costs time, never a document: all are then encoded in full.
         """
@@ -52,10 +58,15 @@ class Continuation:
     def _keep(self, known: dict[str, KnownDocument], documents: list[TokenizedDocument]) -> list[TokenizedDocument]:
         ids = {document.document.doc_id for document in documents}
         ours = {key: item for key, item in known.items() if key in ids and item.encoder_fingerprint == self.encoder_fingerprint}
-        versions = self.stored.find(ours)
+        versions = self.stored.find(ours | self._with_same_text(documents))
         common = [self._common(document, versions.get(document.document.doc_id)) for document in documents]
         summaries = self.stored.summaries(sorted({row_id for found in common if found for row_id in found.row_ids}))
         return [_with_kept(document, found, summaries) for document, found in zip(documents, common, strict=True)]
+
+    def _with_same_text(self, documents: list[TokenizedDocument]) -> dict[str, KnownDocument]:
+        found = self.documents.with_content([item.document.content_hash for item in documents], self.encoder_fingerprint)
+        hashes = {item.document.doc_id: item.document.content_hash for item in documents}
+        return {doc_id: found[content_hash] for doc_id, content_hash in hashes.items() if content_hash in found}
 
     def _common(self, document: TokenizedDocument, stored: StoredVersion | None) -> StoredVersion | None:
         if stored is None:
@@ -63,6 +74,15 @@ class Continuation:
         bounds = segment_bounds(len(document.token_ids), self.segment_length)
         count = count_common(stored.prefix_hashes, prefix_hashes(self.encoder_fingerprint, document.token_ids, bounds))
         return stored.first(count) if count else None
+
+
+def open_continuation(store: Store, base_versions: dict[str, int], encoder_fingerprint: str, segment_length: int) -> Continuation:
+    """The continuation of a plan, which was made with these table versions."""
+    from lloco_core.store.documents import StoredDocuments
+    from lloco_core.store.segments import StoredSegments
+
+    documents = StoredDocuments(store, base_versions["documents"])
+    return Continuation(documents, StoredSegments(store, base_versions["segments"]), encoder_fingerprint, segment_length)
 
 
 def _with_kept(document: TokenizedDocument, found: StoredVersion | None, summaries: dict[int, np.ndarray]) -> TokenizedDocument:

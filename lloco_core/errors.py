@@ -27,6 +27,10 @@ class CommitError(LlocoError):
     """The store cannot accept a commit: another committer, another encoder, or a broken record."""
 
 
+class PlanRefused(LlocoError):
+    """More stored documents are gone from the corpus than the run allows; nothing was changed."""
+
+
 class QuarantineExceeded(LlocoError):
     """More documents were quarantined than the run allows; everything readable is committed."""
 

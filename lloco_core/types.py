@@ -123,14 +123,20 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class KnownDocument:
-    """What the store already holds of a changed object's document."""
+    """What the store already holds of a document: the version of the plan's encoder if there is one, else the one readers see."""
 
+    doc_id: str
     version_id: str
     content_hash: str
     group: str
     encoder_fingerprint: str
     n_tokens: int
     n_segments: int
+    uri: str = ""
+    source_uri: str = ""
+    """The object it was read from."""
+    active_version: str = ""
+    """The version that readers see; another one while a new encoder's vectors are staged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,17 @@ class Shard:
     objects: tuple[SourceObject, ...]
     known: dict[str, KnownDocument] = field(default_factory=dict)
     """doc_id -> what is stored of the documents of these objects: equal text is not encoded again, other rows are replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedDocuments:
+    """Documents whose object is gone: a part of a plan without anything to encode."""
+
+    shard_id: str
+    versions: dict[str, str]
+    """version_id -> doc_id."""
+    source_uris: tuple[str, ...]
+    """The objects that are gone, also those that were in quarantine only."""
 
 
 @dataclass(frozen=True, slots=True)

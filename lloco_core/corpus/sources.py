@@ -8,7 +8,6 @@ The planner calls `list_corpus`; workers call `read_object` through `reading.py`
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from functools import lru_cache
@@ -18,8 +17,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.manifest import is_manifest, read_manifest
+from lloco_core.corpus.patterns import PathFilter, is_hidden
 from lloco_core.errors import ConfigurationError, StorageError
-from lloco_core.objects import LocalObjects, ObjectInfo, Objects, open_objects
+from lloco_core.objects import LocalObjects, ObjectInfo, Objects, canonical_root, open_objects
 from lloco_core.settings import Settings, settings
 from lloco_core.types import SourceObject
 
@@ -38,18 +38,21 @@ def list_corpus(config: CorpusConfig) -> Iterator[SourceObject]:
         ConfigurationError: the corpus has no document, a pattern is invalid, or the manifest is not usable.
         StorageError: the folder or bucket cannot be listed.
     """
-    wanted, unwanted = _patterns(config.include), _patterns(config.exclude)
+    paths = PathFilter(config)
     n_listed = n_kept = 0
     for source in _list_manifest(config) if is_manifest(config.uri) else _list_folder(config):
         n_listed += 1
-        if _matches(wanted, source.relative_path) and not _matches(unwanted, source.relative_path):
+        if paths.keeps(source.relative_path):
             n_kept += 1
             yield source
     if not n_kept:
-        raise ConfigurationError(
-            f"no documents found under {config.uri}: {n_listed} files listed, none kept; "
-            f"include patterns {list(config.include)}, exclude patterns {list(config.exclude)}; check corpus.uri and the patterns"
-        )
+        raise paths.refuse_nothing(n_listed)
+
+
+def corpus_uri(config: CorpusConfig) -> str:
+    """Where a corpus lies, in the one spelling that its documents are stored with."""
+    root = canonical_root(config.uri)
+    return root if root.startswith("s3://") else LocalObjects(root).uri("")
 
 
 def read_object(source: SourceObject) -> bytes:
@@ -90,7 +93,7 @@ def _list_folder(config: CorpusConfig) -> Iterator[SourceObject]:
     if isinstance(objects, LocalObjects) and objects.path.is_file():
         raise ConfigurationError(f"corpus.uri {config.uri} is a file; give its folder and name the file in corpus.include")
     for found in objects.list():
-        if not _is_hidden(found.key):
+        if not is_hidden(found.key):
             yield SourceObject(objects.uri(found.key), found.etag, found.size, _readable(found.key))
 
 
@@ -103,26 +106,8 @@ def _look(uri: str) -> ObjectInfo | None:
     return objects.stat(key)
 
 
-def _is_hidden(key: str) -> bool:
-    """Hidden files and folders, our own temporary files (`.writing-*`), and the lock files of Word (`~$*`)."""
-    return any(part.startswith((".", "~$")) for part in key.split("/"))
-
-
 def _readable(key: str) -> str:
     return os.fsencode(key).decode("utf-8", "replace")
-
-
-def _patterns(globs: tuple[str, ...]) -> list[re.Pattern[str]]:
-    from fsspec.utils import glob_translate
-
-    try:
-        return [re.compile(glob_translate(glob)) for glob in globs]
-    except ValueError as error:
-        raise ConfigurationError(f"invalid pattern in {list(globs)}: {error}; write patterns like 'docs/**/*.md'") from error
-
-
-def _matches(patterns: list[re.Pattern[str]], path: str) -> bool:
-    return any(pattern.match(path) for pattern in patterns)
 
 
 def _refuse_special(path: Path, source: SourceObject) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lloco_core.distributed.graph import EncoderPool, run_graph
 from lloco_core.distributed.session import encoder_resources, shards_in_flight
 from lloco_core.errors import EncodingError
+from lloco_core.store.write import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from lloco_core.config import ClusterConfig, CorpusConfig, EncoderConfig, RetrievalConfig
     from lloco_core.continuation import Continuation
+    from lloco_core.store.plans import StoredPlan
     from lloco_core.store.records import ShardRecord
     from lloco_core.types import CompressedShard, Shard, TokenizedShard
 
@@ -37,23 +39,31 @@ class CompressionJob:
     encoder_fingerprint: str
     segment_length: int
     summary_length: int
-    segments_version: int
-    """Version of the table `segments` that the plan was made with: changed documents are continued from its rows."""
+    base_versions: dict[str, int]
+    """Versions of the tables that the plan was made with: changed documents are continued from their rows."""
     centroids: np.ndarray | None
+    corpus_uri: str = ""
+    staged_groups: frozenset[str] = frozenset()
+
+    @property
+    def writing(self) -> Writing:
+        """What the rows of this job have in common."""
+        return Writing(self.run_id, self.encoder_fingerprint, self.summary_length, self.corpus_uri, self.staged_groups)
 
 
-def compress_shards(shards: Sequence[Shard], job: CompressionJob, cluster: ClusterConfig) -> Iterator[ShardRecord]:
-    """Run the graph; yields a record for every shard, in the order of completion."""
+def compress_shards(plan: StoredPlan, numbers: Sequence[int], job: CompressionJob, cluster: ClusterConfig) -> Iterator[ShardRecord]:
+    """Run the graph for these shards of a plan; yields a record for every one, in the order of completion."""
     resources = encoder_resources(job.encoder, cluster)
     pool = EncoderPool(
-        min_size=min(cluster.encoders, len(shards)),
+        min_size=min(cluster.encoders, len(numbers)),
         max_size=cluster.max_encoders or cluster.encoders,
         num_cpus=resources["num_cpus"],
         num_gpus=resources["num_gpus"],
         shards_in_flight=shards_in_flight(job.encoder, cluster),
     )
     actor = _compress_actor(job, int(pool.num_cpus) or 1)
-    for row in run_graph([{"shard": shard} for shard in shards], partial(_read, job=job), actor, partial(_write, job=job), pool):
+    rows = [{"number": number, "rows": plan.rows_of(number)} for number in numbers]
+    for row in run_graph(rows, partial(_read, plan_id=plan.plan_id, job=job), actor, partial(_write, job=job), pool):
         yield row["record"]
 
 
@@ -67,11 +77,20 @@ def _compress_actor(job: CompressionJob, threads: int) -> type[_Compress]:
     return Compress
 
 
-def _read(row: dict[str, Any], job: CompressionJob) -> dict[str, TokenizedShard]:
+def _read(row: dict[str, Any], plan_id: str, job: CompressionJob) -> dict[str, TokenizedShard]:
+    from lloco_core.store.plans import load_shard
+    from lloco_core.store.tables import Store
+
+    return {"shard": read_planned(load_shard(Store(job.store_uri), plan_id, row["number"], *row["rows"]), job)}
+
+
+def read_planned(shard: Shard, job: CompressionJob) -> TokenizedShard:
+    """Read, parse, and tokenise a shard on a worker, which keeps the tokenizer and the open tables for the next one."""
     from lloco_core.pipeline import read_shard
 
-    continuation = _continuation(job.store_uri, job.segments_version, job.encoder_fingerprint, job.segment_length)
-    return {"shard": read_shard(row["shard"], job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint, continuation)}
+    versions = tuple(sorted(job.base_versions.items()))
+    continuation = _continuation(job.store_uri, versions, job.encoder_fingerprint, job.segment_length)
+    return read_shard(shard, job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint, continuation)
 
 
 @cache
@@ -83,13 +102,14 @@ def _tokenizer(model: str) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _continuation(store_uri: str, segments_version: int, encoder_fingerprint: str, segment_length: int) -> Continuation:
-    """Kept over the shards of a plan, so that a worker opens the table once."""
-    from lloco_core.continuation import Continuation
-    from lloco_core.store.segments import StoredSegments
+def _continuation(
+    store_uri: str, base_versions: tuple[tuple[str, int], ...], encoder_fingerprint: str, segment_length: int
+) -> Continuation:
+    """Kept over the shards of a plan, so that a worker opens the tables once."""
+    from lloco_core.continuation import open_continuation
     from lloco_core.store.tables import Store
 
-    return Continuation(StoredSegments(Store(store_uri), segments_version), encoder_fingerprint, segment_length)
+    return open_continuation(Store(store_uri), dict(base_versions), encoder_fingerprint, segment_length)
 
 
 class _Compress:
@@ -134,4 +154,4 @@ def _write(row: dict[str, Any], job: CompressionJob) -> dict[str, ShardRecord]:
     from lloco_core.store.write import write_shard
 
     store = Store(job.store_uri)
-    return {"record": write_shard(store, row["shard"], job.run_id, job.encoder_fingerprint, job.summary_length)}
+    return {"record": write_shard(store, row["shard"], job.writing)}

@@ -14,11 +14,10 @@ import numpy as np
 from lloco_core.types import Document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lloco_core.config import CorpusConfig, RetrievalConfig
+    from lloco_core.store.plans import StoredPlan
     from lloco_core.store.tables import Store
-    from lloco_core.types import Shard, SourceObject
+    from lloco_core.types import SourceObject
 
 logger = logging.getLogger(__name__)
 
@@ -27,19 +26,18 @@ SAMPLE_DOCUMENTS = 512
 """Documents that the centroids are fitted on, evenly spread over the plan."""
 
 
-def load_or_fit_centroids(store: Store, shards: Sequence[Shard], corpus: CorpusConfig, retrieval: RetrievalConfig) -> np.ndarray | None:
+def load_or_fit_centroids(store: Store, plan: StoredPlan, corpus: CorpusConfig, retrieval: RetrievalConfig) -> np.ndarray | None:
     """Centroids [k, D] of this store; fitted on a sample of the plan when there are none.
 
     None when the sampled documents all have a group of their own.
     """
     if any(item.key == CENTROIDS_KEY for item in store.objects.list("_groups/")):
         return np.load(io.BytesIO(store.objects.get(CENTROIDS_KEY)))
-    if not shards or corpus.group_by in ("folder", "field"):
+    if not plan or corpus.group_by in ("folder", "field"):
         return None
     import ray
 
-    sources = [source for shard in shards for source in shard.objects]
-    sample = sources[:: max(1, len(sources) // SAMPLE_DOCUMENTS)]
+    sample = plan.sample(SAMPLE_DOCUMENTS)
     centroids = ray.get(ray.remote(num_cpus=1)(_fit).remote(sample, corpus, retrieval))
     if centroids is None:
         return None

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from lloco_core.corpus.sources import corpus_uri
 from lloco_core.distributed.compression import CompressionJob, compress_shards
 from lloco_core.distributed.grouping import load_or_fit_centroids
 from lloco_core.distributed.models import ModelFacts, inspect_models
@@ -22,14 +23,17 @@ from lloco_core.objects.conditional import check_conditional_writes
 from lloco_core.observe.busy import EncoderBusy
 from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
-from lloco_core.store.lease import CommitLease
+from lloco_core.store.fencing import commit_lease
 from lloco_core.store.nights import latest_night, publish_night
-from lloco_core.store.records import PlanMarker, ShardRecord, load_records
+from lloco_core.store.plans import shard_id
+from lloco_core.store.records import PlanMarker, ShardRecord, load_records, record_removal
 from lloco_core.store.runs import load_config, save_config
+from lloco_core.store.switching import finish_switch, switch_groups
 from lloco_core.store.tables import Store
 
 if TYPE_CHECKING:
     from lloco_core.config import NightlyConfig
+    from lloco_core.store.lease import CommitLease
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +63,18 @@ class IngestTotals:
     n_tokens: int = 0
     n_encoded_tokens: int = 0
     n_quarantined: int = 0
+    n_removed: int = 0
+    """Documents that are gone."""
     encode_seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
     encoder_busy: EncoderBusy = field(default_factory=EncoderBusy)
+    switched_groups: list[str] = field(default_factory=list)
+    """Groups that changed to another encoder."""
 
     def add(self, record: ShardRecord) -> None:
         """Count one shard."""
         self.n_shards += 1
+        self.n_removed += len(set(record.removed.values()))
         for name in ("n_documents", "n_unchanged", "n_segments", "n_passages", "n_tokens", "n_encoded_tokens", "encode_seconds"):
             setattr(self, name, getattr(self, name) + getattr(record, name))
         self.encoder_busy.add(record)
@@ -86,11 +95,11 @@ class Progress:
 
     @property
     def percent(self) -> float:
-        """Share of the shards committed."""
-        return 100 * self.n_done / self.n_shards
+        """Share of the shards committed; what is gone comes after them."""
+        return 100 * min(1.0, self.n_done / self.n_shards) if self.n_shards else 100.0
 
     def __str__(self) -> str:
-        left = self.seconds / self.n_done * (self.n_shards - self.n_done)
+        left = self.seconds / self.n_done * max(0, self.n_shards - self.n_done)
         rate = self.n_encoded_tokens / self.seconds
         return (
             f"committed {self.n_done}/{self.n_shards} shards, {self.n_documents:,} documents, {self.n_encoded_tokens:,} tokens encoded, "
@@ -106,11 +115,13 @@ def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
         check_conditional_writes(store.objects)
     config = config.model_copy(update={"encoder": resolve_encoder(config.encoder, config.cluster)})
     models = inspect_models(config.encoder, config.retrieval)
-    store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
-    _refuse_other_embedder(store, config.retrieval.model)
-    with CommitLease(store.objects, run_id, config.store.lease_seconds) as lease:
+    with commit_lease(store, run_id, config.store.lease_seconds) as lease:
+        store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
+        _refuse_other_embedder(store, config.retrieval.model)
         save_config(store.objects, run_id, config)
-        yield Ingest(run_id, config, store, lease, models, recover_plans(store, lease))
+        recovered = recover_plans(store, lease)
+        finish_switch(store, lease)
+        yield Ingest(run_id, config, store, lease, models, recovered)
 
 
 def _refuse_other_embedder(store: Store, model: str) -> None:
@@ -131,30 +142,41 @@ def plan_ingest(ingest: Ingest) -> Plan:
 
 
 def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progress], None]) -> IngestTotals:
-    """Run the compression graph and commit its shards in batches. Repeating it commits only what is missing."""
+    """Run the compression graph and commit its shards in batches, then what is gone. Repeating it commits only what is missing."""
     totals = IngestTotals()
-    if not plan.shards:
-        return totals
-    started = time.monotonic()
-    marker = begin_plan(ingest.store, plan.plan_id, ingest.run_id, len(plan.shards))
-    committer = Committer(ingest.store, ingest.lease, marker)
-    written = load_records(ingest.store.objects, plan.plan_id)
-    finished = {record.shard_id for record in written}
-    missing = [shard for shard in plan.shards if shard.shard_id not in finished]
-    records = chain(written, compress_shards(missing, _job(ingest, plan, marker), ingest.config.cluster) if missing else ())
-    for batch in _batches(records, ingest.config.store.commit_every):
-        committer.commit(batch)
-        for record in batch:
-            totals.add(record)
-        on_commit(Progress(totals.n_shards, len(plan.shards), totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
-    committer.close()
+    if plan.has_work:
+        marker = begin_plan(ingest.store, plan.plan_id, ingest.run_id, plan.n_shards)
+        committer = Committer(ingest.store, ingest.lease, marker)
+        started = time.monotonic()
+        for batch in _batches(_records(ingest, plan, marker), ingest.config.store.commit_every):
+            committer.commit(batch)
+            for record in batch:
+                totals.add(record)
+            on_commit(Progress(totals.n_shards, plan.n_shards, totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
+        committer.close()
+    totals.switched_groups = switch_groups(ingest.store, ingest.lease, ingest.models.encoder_fingerprint)
     return totals
+
+
+def _records(ingest: Ingest, plan: Plan, marker: PlanMarker) -> Iterator[ShardRecord]:
+    """Records of a plan: those that an earlier attempt wrote, then newly encoded ones; what is gone is recorded when all is encoded,
+    so that a renamed document still finds its vectors."""
+    objects = ingest.store.objects
+    written = load_records(objects, plan.plan_id)
+    finished = {record.shard_id for record in written}
+    missing = [number for number in range(plan.n_shards) if shard_id(plan.plan_id, number) not in finished]
+    yield from written
+    if missing:
+        yield from compress_shards(plan.shards, missing, _job(ingest, plan, marker), ingest.config.cluster)
+    for removed in plan.shards.removed():
+        if removed.shard_id not in finished:
+            yield record_removal(objects, plan.plan_id, ingest.run_id, removed)
 
 
 def publish(ingest: Ingest) -> str:
     """Publish the tables' current versions as a night and keep the configuration that readers of it need; returns its name."""
     ingest.lease.check()
-    night = publish_night(ingest.store, ingest.run_id)
+    night = publish_night(ingest.store, ingest.run_id, ingest.lease)
     save_config(ingest.store.objects, night, ingest.config)
     return night
 
@@ -170,8 +192,10 @@ def _job(ingest: Ingest, plan: Plan, marker: PlanMarker) -> CompressionJob:
         encoder_fingerprint=ingest.models.encoder_fingerprint,
         segment_length=ingest.models.segment_length,
         summary_length=ingest.models.summary_length,
-        segments_version=marker.base_versions["segments"],
+        base_versions=marker.base_versions,
         centroids=load_or_fit_centroids(ingest.store, plan.shards, config.corpus, config.retrieval),
+        corpus_uri=corpus_uri(config.corpus),
+        staged_groups=frozenset(plan.staged_groups),
     )
 
 

@@ -3,7 +3,7 @@
 A batch of shards is committed in this order; every step is skipped or harmless when it was done before:
 
 1. append fragments to `segments`, then `passages`, then `documents` (one Lance transaction per table);
-2. retire what the batch replaces: older rows of the same documents;
+2. retire what the batch replaces or removes: older rows of the same documents, rows of documents that are gone;
 3. write `quarantine`;
 4. append the `ledger` rows: from here on the shards are done.
 
@@ -18,7 +18,8 @@ transactions since the plan's base version, so it appends what is missing and no
 | between 1 and 4 | tables have it, ledger not | repeats 2 and 3, then 4 |
 | after 4 | done | nothing |
 
-Readers open a *night* (`ledger`), so they never see a half-committed batch.
+Readers open a *night* (`ledger`), so they never see a half-committed batch. Every write goes through a table that was opened before
+the lease was looked at (`store.fencing`), so that a committer that lost its lease cannot write any more.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ from lance.fragment import FragmentMetadata, write_fragments
 
 from lloco_core.settings import settings
 from lloco_core.store import schema
+from lloco_core.store.fencing import committed_properties, open_to_write
 from lloco_core.store.quarantine import record_rejections
 from lloco_core.store.records import PlanMarker, ShardRecord, close_plan, load_records, open_plan, open_plans
+from lloco_core.store.retire import remove_gone, retire_replaced
 from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
 
 if TYPE_CHECKING:
@@ -50,7 +53,6 @@ logger = logging.getLogger(__name__)
 FragmentsOf = Callable[[list[ShardRecord]], list[FragmentMetadata]]
 
 SHARDS_PROPERTY = "lloco.shards"
-IN_LIST_LIMIT = 500
 
 
 def begin_plan(store: Store, plan_id: str, run_id: str, n_shards: int) -> PlanMarker:
@@ -88,8 +90,9 @@ class Committer:
             return 0
         for name in CONTENT_TABLES:
             self._append(name, [record for record in batch if record.fragments.get(name)], partial(recorded_fragments, name))
-        retire_replaced(self.store, batch)
-        record_rejections(self.store, batch)
+        retire_replaced(self.store, self.lease, batch)
+        remove_gone(self.store, self.lease, batch)
+        record_rejections(self.store, self.lease, batch)
         self._append("ledger", batch, self._ledger_fragments)
         return len(batch)
 
@@ -101,8 +104,7 @@ class Committer:
         missing = [record for record in records if record.shard_id not in self._done[table]]
         if not missing:
             return
-        self.lease.check()
-        dataset = self.store.dataset(table)
+        dataset = open_to_write(self.store, self.lease, table)
         transaction = lance.Transaction(
             read_version=dataset.version,
             operation=lance.LanceOperation.Append(fragments_of(missing)),
@@ -142,30 +144,10 @@ class Committer:
         return set(self.store.dataset("ledger").to_table(columns=["shard_id"], filter=where)["shard_id"].to_pylist())
 
     def _shards_since(self, table: str, base_version: int) -> set[str]:
-        dataset = self.store.dataset(table)
-        shards: set[str] = set()
-        for version in range(base_version + 1, dataset.version + 1):
-            transaction = dataset.read_transaction(version)
-            shards.update(json.loads(transaction.transaction_properties.get(SHARDS_PROPERTY, "[]")) if transaction else [])
-        return shards
+        found = committed_properties(self.store.dataset(table), base_version)
+        return {shard for properties in found for shard in json.loads(properties.get(SHARDS_PROPERTY, "[]"))}
 
 
 def recorded_fragments(table: str, records: list[ShardRecord]) -> list[FragmentMetadata]:
     """The uncommitted fragments of a table that shard records name."""
     return [FragmentMetadata.from_json(json.dumps(item)) for record in records for item in record.fragments[table]]
-
-
-def retire_replaced(store: Store, batch: list[ShardRecord]) -> None:
-    """Mark older document rows superseded and drop their segments and passages. Repeating it changes nothing."""
-    for record in batch:
-        items = sorted(record.replaced.items())
-        for start in range(0, len(items), IN_LIST_LIMIT):
-            part = items[start : start + IN_LIST_LIMIT]
-            docs = sql_list([doc_id for doc_id, _ in part])
-            valid = sql_list([version for _, version in part])
-            store.dataset("documents").update(
-                {"status": "'superseded'"},
-                where=f"doc_id IN ({docs}) AND shard_id != '{record.shard_id}' AND status = 'active'",
-            )
-            for table in ("segments", "passages"):
-                store.dataset(table).delete(f"doc_id IN ({docs}) AND version_id NOT IN ({valid})")

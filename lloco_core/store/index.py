@@ -16,7 +16,7 @@ VECTOR_INDEX_ROWS = 100_000
 """Below this an exact scan answers in milliseconds and finds everything."""
 
 SCALAR_INDICES = {
-    "documents": (("doc_id", "BTREE"),),
+    "documents": (("doc_id", "BTREE"), ("content_hash", "BTREE")),
     "segments": (("doc_id", "BTREE"),),
     "passages": (("doc_id", "BTREE"), ("group_id", "BITMAP"), ("text", "INVERTED")),
 }

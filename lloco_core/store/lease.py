@@ -39,6 +39,8 @@ class CommitLease:
         self.objects = objects
         self.seconds = seconds
         self.epoch = 0
+        self.took_over = False
+        """The holder before did not release it: requests of it may still be on their way."""
         self._identity = {
             "run_id": run_id,
             "host": socket.gethostname(),
@@ -80,6 +82,7 @@ class CommitLease:
             key, state = self._key(epoch + 1), self._state()
             if self.objects.create(key, state) or self.objects.get(key) == state:  # a repeated PUT finds its own first attempt
                 self.epoch = epoch + 1
+                self.took_over = epoch > 0 and not self._read(epoch).get("released")
                 return
 
     def _is_free(self, epoch: int) -> bool:

@@ -11,13 +11,15 @@ import pyarrow as pa
 
 from lloco_core.errors import StorageError
 from lloco_core.store import schema
+from lloco_core.store.fencing import open_to_write
 from lloco_core.store.tables import CONTENT_TABLES
 
 if TYPE_CHECKING:
+    from lloco_core.store.lease import CommitLease
     from lloco_core.store.tables import Store
 
 
-def publish_night(store: Store, run_id: str) -> str:
+def publish_night(store: Store, run_id: str, lease: CommitLease | None = None) -> str:
     """Record and tag the current versions as one night, unless the newest night has them already. Returns its name.
 
     The tags come first: a recorded night's versions are never cleaned up.
@@ -35,12 +37,8 @@ def publish_night(store: Store, run_id: str) -> str:
             tags.create(night, version)
     row = {"entry": "night", "run_id": night, "committed_at": datetime.now(UTC)}
     row |= {f"{name}_version": version for name, version in versions.items()}
-    lance.write_dataset(
-        pa.Table.from_pylist([row], schema=schema.LEDGER),
-        store.table_uri("ledger"),
-        mode="append",
-        storage_options=store.storage_options,
-    )
+    ledger = open_to_write(store, lease, "ledger") if lease else store.dataset("ledger")
+    lance.write_dataset(pa.Table.from_pylist([row], schema=schema.LEDGER), ledger, mode="append", storage_options=store.storage_options)
     return night
 
 

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lloco_core.store import schema
+from lloco_core.store.fencing import open_to_write
 from lloco_core.store.tables import Store, sql_list
 
 if TYPE_CHECKING:
+    from lloco_core.store.lease import CommitLease
     from lloco_core.store.records import ShardRecord
     from lloco_core.types import Rejection
 
 
-def record_rejections(store: Store, batch: list[ShardRecord]) -> None:
+def record_rejections(store: Store, lease: CommitLease, batch: list[ShardRecord]) -> None:
     """Write the rejections of a batch of shards, and drop those that its objects no longer have.
 
     A run that repeats this (after a crash) neither counts an attempt twice nor loses when a document was first seen.
     """
     read = [uri for record in batch for uri in record.source_uris]
-    table = store.dataset("quarantine")
+    table = open_to_write(store, lease, "quarantine")
     before = table.to_table(filter=f"source_uri IN ({sql_list(read)})").to_pylist() if read else []
     known = {row["uri"]: row for row in before}
     rows = [_row(rejection, record, known.get(rejection.uri)) for record in batch for rejection in record.rejections]
@@ -31,7 +33,7 @@ def record_rejections(store: Store, batch: list[ShardRecord]) -> None:
         source = pa.Table.from_pylist(list(unique.values()), schema=schema.QUARANTINE)
         table.merge_insert("uri").when_matched_update_all().when_not_matched_insert_all().execute(source)
     if resolved:
-        store.dataset("quarantine").delete(f"uri IN ({sql_list(resolved)})")
+        open_to_write(store, lease, "quarantine").delete(f"uri IN ({sql_list(resolved)})")
 
 
 def _row(rejection: Rejection, record: ShardRecord, before: dict[str, Any] | None) -> dict[str, Any]:

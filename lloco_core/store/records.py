@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lloco_core.types import Rejection
+from lloco_core.types import Rejection, RemovedDocuments
 
 if TYPE_CHECKING:
     from lloco_core.objects import Objects
@@ -36,6 +36,10 @@ class ShardRecord:
     source_uris: tuple[str, ...]
     replaced: dict[str, str] = field(default_factory=dict)
     """doc_id -> version_id now valid, for documents that were in the store before."""
+    removed: dict[str, str] = field(default_factory=dict)
+    """version_id -> doc_id of what is gone: rows that a container has no longer, or documents whose object is gone."""
+    staged: dict[str, str] = field(default_factory=dict)
+    """Of the documents, those that are staged -> the version that readers go on to see; empty for one they do not see yet."""
     rejections: tuple[Rejection, ...] = ()
     encoder_id: str = ""
     """As in `CompressedShard`. Records of older versions lack these three; their `encode_seconds` are wall seconds of the call."""
@@ -61,9 +65,25 @@ def save_record(objects: Objects, record: ShardRecord) -> ShardRecord:
     return _parse_record(objects.get(key))
 
 
+def record_removal(objects: Objects, plan_id: str, run_id: str, removed: RemovedDocuments) -> ShardRecord:
+    """Create the record of a part of a plan that has nothing to encode."""
+    counts = dict.fromkeys(("n_documents", "n_segments", "n_passages", "n_tokens", "n_encoded_tokens", "n_unchanged"), 0)
+    record = ShardRecord(
+        plan_id=plan_id,
+        shard_id=removed.shard_id,
+        run_id=run_id,
+        **counts,
+        encode_seconds=0.0,
+        fragments={},
+        source_uris=removed.source_uris,
+        removed=removed.versions,
+    )
+    return save_record(objects, record)
+
+
 def load_records(objects: Objects, plan_id: str) -> list[ShardRecord]:
     """All records of a plan, by shard id."""
-    return [_parse_record(objects.get(item.key)) for item in objects.list(f"_plans/{plan_id}/")]
+    return [_parse_record(objects.get(item.key)) for item in objects.list(f"_plans/{plan_id}/{plan_id}-")]
 
 
 def open_plan(objects: Objects, marker: PlanMarker) -> PlanMarker:

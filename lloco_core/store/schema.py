@@ -33,11 +33,12 @@ DOCUMENTS = pa.schema(
         pa.field("n_segments", pa.int32()),
         pa.field("page_starts", pa.list_(pa.int32())),
         pa.field("metadata", pa.string()),  # JSON
-        pa.field("status", pa.string(), nullable=False),  # active | superseded
+        pa.field("status", pa.string(), nullable=False),  # active | staged | superseded | deleted; readers see active rows
         pa.field("encoder_fingerprint", pa.string(), nullable=False),
         pa.field("shard_id", pa.string(), nullable=False),
         pa.field("run_id", pa.string()),
         pa.field("created_at", TIMESTAMP),
+        pa.field("corpus_uri", pa.string()),  # where it was listed; null in rows of 0.1
     ]
 )
 

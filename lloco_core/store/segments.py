@@ -64,15 +64,15 @@ class StoredSegments:
         return self.store.dataset("segments", self.table_version)
 
     def find(self, known: Mapping[str, KnownDocument]) -> dict[str, StoredVersion]:
-        """Look up the stored versions of documents by id; versions with missing segments are left out with a warning."""
+        """Look up stored versions, each under the key it is asked for by; versions with missing segments are left out with a warning."""
         if not known or not may_be_continued(self._table.schema):
             return {}
         rows = defaultdict(list)
-        items = sorted(known.items())
+        items = sorted(known.values(), key=lambda item: item.doc_id)
         for start in range(0, len(items), IN_LIST_LIMIT):
             for row in self._rows_of(items[start : start + IN_LIST_LIMIT]):
-                rows[row["doc_id"], row["version_id"]].append(row)
-        return {doc_id: found for doc_id, item in items if (found := _whole(doc_id, item, rows[doc_id, item.version_id]))}
+                rows[row["version_id"]].append(row)
+        return {key: found for key, item in sorted(known.items()) if (found := _whole(item, rows[item.version_id]))}
 
     def summaries(self, row_ids: Sequence[int]) -> dict[int, np.ndarray]:
         """The vectors [S, H] float16 of rows, by row id.
@@ -93,22 +93,22 @@ class StoredSegments:
             )
         return found
 
-    def _rows_of(self, items: Sequence[tuple[str, KnownDocument]]) -> Iterator[dict[str, Any]]:
-        docs = sql_list([doc_id for doc_id, _ in items])
-        versions = sql_list([item.version_id for _, item in items])
+    def _rows_of(self, items: Sequence[KnownDocument]) -> Iterator[dict[str, Any]]:
+        docs = sql_list([item.doc_id for item in items])
+        versions = sql_list([item.version_id for item in items])
         yield from self._table.to_table(
-            columns=["doc_id", "version_id", "segment_index", "prefix_hash"],
+            columns=["version_id", "segment_index", "prefix_hash"],
             filter=f"doc_id IN ({docs}) AND version_id IN ({versions})",
             with_row_id=True,
         ).to_pylist()
 
 
-def _whole(doc_id: str, known: KnownDocument, rows: list[dict[str, Any]]) -> StoredVersion | None:
+def _whole(known: KnownDocument, rows: list[dict[str, Any]]) -> StoredVersion | None:
     rows = sorted(rows, key=lambda row: row["segment_index"])
     if [row["segment_index"] for row in rows] != list(range(known.n_segments)):
         logger.warning(
             "document %s: %d segments are recorded, rows %s were found; it is encoded in full",
-            doc_id,
+            known.doc_id,
             known.n_segments,
             [row["segment_index"] for row in rows],
         )

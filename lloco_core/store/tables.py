@@ -35,6 +35,11 @@ class Store:
         self.objects = open_objects(self.root)
         self.storage_options = lance_storage_options() if self.root.startswith("s3://") else None
 
+    def make_root(self) -> None:
+        """Make the folder of a new store; a bucket exists before."""
+        if self.storage_options is None:
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+
     def table_uri(self, name: str) -> str:
         """Location of a table."""
         return f"{self.root}/{name}.lance"
@@ -68,6 +73,7 @@ class Store:
         }
         for name, table_schema in wanted.items():
             if self.exists(name):
+                self._add_missing_columns(name, table_schema)
                 self._refuse_other_schema(name, table_schema)
             else:
                 lance.write_dataset(
@@ -77,6 +83,12 @@ class Store:
                     mode="create",
                     storage_options=self.storage_options,
                 )
+
+    def _add_missing_columns(self, name: str, wanted: pa.Schema) -> None:
+        """Columns that came with later releases are nullable: a table of an earlier one gets them, without values."""
+        table = self.dataset(name)
+        if missing := [field for field in wanted if field.nullable and field.name not in table.schema.names]:
+            table.add_columns(missing)
 
     def _refuse_other_schema(self, name: str, wanted: pa.Schema) -> None:
         found = self.dataset(name).schema

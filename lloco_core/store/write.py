@@ -6,6 +6,7 @@ Nothing written here is visible to readers. `store.commit` makes it visible, onc
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,37 +18,58 @@ from lloco_core.fingerprint import digest
 from lloco_core.store import schema
 from lloco_core.store.records import ShardRecord, save_record
 from lloco_core.store.vectors import format_of, pack
-from lloco_core.types import CompressedDocument, CompressedShard, Document, SourceObject
+from lloco_core.types import CompressedDocument, CompressedShard, Document, KnownDocument
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from lloco_core.store.tables import Store
 
 MAX_ROWS_PER_FILE = 2048
 """About 0.8 GB of vectors of a 7B model; larger files need more memory to compact."""
 
 
-def version_id(doc_id: str, content_hash: str, group: str, encoder_fingerprint: str) -> str:
-    """Name of a document version: joins `documents`, `segments`, and `passages`."""
-    return digest([doc_id, content_hash, group, encoder_fingerprint])
+def version_id(doc_id: str, source_uri: str, content_hash: str, group: str, encoder_fingerprint: str) -> str:
+    """Name of a document version: joins `documents`, `segments`, and `passages`. A document that moved to another object is another
+    version, so that removing the old one leaves the new one alone."""
+    return digest([doc_id, source_uri, content_hash, group, encoder_fingerprint])
 
 
-def write_shard(store: Store, shard: CompressedShard, run_id: str, encoder_fingerprint: str, summary_length: int) -> ShardRecord:
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What the rows of a run have in common."""
+
+    run_id: str
+    encoder_fingerprint: str
+    summary_length: int
+    corpus_uri: str = ""
+    staged_groups: frozenset[str] = frozenset()
+    """Groups that readers see with vectors of another encoder: their documents are written as `staged`."""
+
+    def status_in(self, group: str) -> str:
+        """Status of a document that is written into a group."""
+        return "staged" if group in self.staged_groups else "active"
+
+
+def write_shard(store: Store, shard: CompressedShard, writing: Writing) -> ShardRecord:
     """Write a shard's fragments, then create its record. A repeated attempt returns the first attempt's record."""
     found = store.dataset("segments").schema
-    hidden_size = found.field("summary").type.list_size // summary_length
-    segments_schema = schema.segments_schema(summary_length, hidden_size, format_of(found))
+    hidden_size = found.field("summary").type.list_size // writing.summary_length
+    segments_schema = schema.segments_schema(writing.summary_length, hidden_size, format_of(found))
     dimension = store.dataset("passages").schema.field("vector").type.list_size
+    versions = _versions(shard, writing.encoder_fingerprint)
     tables = {
-        "segments": _segments(shard.documents, encoder_fingerprint, segments_schema),
-        "passages": _passages(shard.documents, encoder_fingerprint, schema.passages_schema(dimension)),
-        "documents": _documents(shard, encoder_fingerprint, run_id),
+        "segments": _segments(shard.documents, versions, segments_schema),
+        "passages": _passages(shard.documents, versions, schema.passages_schema(dimension)),
+        "documents": _documents(shard, versions, writing),
     }
     fragments = {name: _write(store, name, table) for name, table in tables.items() if table.num_rows}
-    current = {row["doc_id"]: row["version_id"] for row in tables["documents"].select(["doc_id", "version_id"]).to_pylist()}
+    rows = tables["documents"].select(["doc_id", "version_id", "status"]).to_pylist()
+    known = shard.shard.known
     record = ShardRecord(
         plan_id=shard.shard.plan_id,
         shard_id=shard.shard.shard_id,
-        run_id=run_id,
+        run_id=writing.run_id,
         n_documents=len(shard.documents),
         n_segments=tables["segments"].num_rows,
         n_passages=tables["passages"].num_rows,
@@ -57,13 +79,32 @@ def write_shard(store: Store, shard: CompressedShard, run_id: str, encoder_finge
         encode_seconds=shard.encode_seconds,
         fragments=fragments,
         source_uris=tuple(source.uri for source in shard.shard.objects),
-        replaced={doc_id: version for doc_id, version in current.items() if doc_id in shard.shard.known},
+        replaced={row["doc_id"]: row["version_id"] for row in rows if row["doc_id"] in known},
+        removed=removed_rows(shard),
+        staged={row["doc_id"]: _active_version(known.get(row["doc_id"])) for row in rows if row["status"] == "staged"},
         rejections=tuple(shard.rejections),
         encoder_id=shard.encoder_id,
         encode_started=shard.encode_started,
         encode_ended=shard.encode_ended,
     )
     return save_record(store.objects, record)
+
+
+def removed_rows(shard: CompressedShard) -> dict[str, str]:
+    """version_id -> doc_id of documents that were in these objects before and are no longer. What could not be read is not gone."""
+    read = {document.document.doc_id for document in shard.documents} | {document.doc_id for document in shard.unchanged}
+    rejected = {rejection.uri for rejection in shard.rejections}
+    sources = {source.uri for source in shard.shard.objects}
+    return {
+        version: known.doc_id
+        for known in shard.shard.known.values()
+        if known.source_uri in sources and known.doc_id not in read and not {known.uri, known.source_uri} & rejected
+        for version in filter(None, (known.version_id, known.active_version))
+    }
+
+
+def _active_version(known: KnownDocument | None) -> str:
+    return known.active_version if known else ""
 
 
 def _write(store: Store, name: str, table: pa.Table) -> list[dict[str, Any]]:
@@ -78,14 +119,14 @@ def _write(store: Store, name: str, table: pa.Table) -> list[dict[str, Any]]:
     return [fragment.to_json() for fragment in written]
 
 
-def _segments(documents: list[CompressedDocument], fingerprint: str, table_schema: pa.Schema) -> pa.Table:
+def _segments(documents: list[CompressedDocument], versions: dict[str, str], table_schema: pa.Schema) -> pa.Table:
     rows = [(document, segment) for document in documents for segment in document.segments]
     if not rows:
         return table_schema.empty_table()
     packed = [pack(segment.summary, format_of(table_schema)) for _, segment in rows]
     columns = {
         "doc_id": [document.document.doc_id for document, _ in rows],
-        "version_id": [_version_of(document, fingerprint) for document, _ in rows],
+        "version_id": [versions[document.document.doc_id] for document, _ in rows],
         "segment_index": [segment.index for _, segment in rows],
         "prefix_hash": [segment.prefix_hash for _, segment in rows],
         "token_start": [segment.token_start for _, segment in rows],
@@ -104,14 +145,14 @@ def _fixed_size_lists(rows: list[np.ndarray]) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), rows[0].size)
 
 
-def _passages(documents: list[CompressedDocument], fingerprint: str, table_schema: pa.Schema) -> pa.Table:
+def _passages(documents: list[CompressedDocument], versions: dict[str, str], table_schema: pa.Schema) -> pa.Table:
     rows = [(document, passage) for document in documents for passage in document.passages]
     if not rows:
         return table_schema.empty_table()
     vectors = np.concatenate([document.passage_vectors for document in documents]).astype(np.float32)
     columns = {
         "doc_id": [document.document.doc_id for document, _ in rows],
-        "version_id": [_version_of(document, fingerprint) for document, _ in rows],
+        "version_id": [versions[document.document.doc_id] for document, _ in rows],
         "group_id": [document.group for document, _ in rows],
         "passage_index": [passage.index for _, passage in rows],
         "segment_index": [_segment_at(document, passage.char_start) for document, passage in rows],
@@ -123,16 +164,28 @@ def _passages(documents: list[CompressedDocument], fingerprint: str, table_schem
     return pa.table(columns, schema=table_schema)
 
 
-def _version_of(document: CompressedDocument, fingerprint: str) -> str:
-    return version_id(document.document.doc_id, document.document.content_hash, document.group, fingerprint)
+def _versions(shard: CompressedShard, fingerprint: str) -> dict[str, str]:
+    """Version of every document of a shard. An unchanged one keeps its own, which its segments and passages carry."""
+    versions = {document.doc_id: shard.shard.known[document.doc_id].version_id for document in shard.unchanged}
+    sources = {source.uri for source in shard.shard.objects}
+    for item in shard.documents:
+        document = item.document
+        source = _source_of(document, sources)
+        versions[document.doc_id] = version_id(document.doc_id, source, document.content_hash, item.group, fingerprint)
+    return versions
+
+
+def _source_of(document: Document, sources: Container[str]) -> str:
+    """The listed object of a document: itself, or the container that it is a row of."""
+    return document.uri if document.uri in sources else document.uri.rpartition("#")[0]
 
 
 def _segment_at(document: CompressedDocument, char: int) -> int:
     return max((segment.index for segment in document.segments if segment.char_start <= char), default=0)
 
 
-def _documents(shard: CompressedShard, fingerprint: str, run_id: str) -> pa.Table:
-    sources = {source.uri: source for source in shard.shard.objects}
+def _documents(shard: CompressedShard, versions: dict[str, str], writing: Writing) -> pa.Table:
+    sources = {source.uri for source in shard.shard.objects}
     rows = [
         _document_row(document.document, document.group, document.n_tokens, len(document.segments), sources) for document in shard.documents
     ]
@@ -141,23 +194,22 @@ def _documents(shard: CompressedShard, fingerprint: str, run_id: str) -> pa.Tabl
         rows.append(_document_row(document, known.group, known.n_tokens, known.n_segments, sources))
     now = datetime.now(UTC)
     common = {
-        "status": "active",
-        "encoder_fingerprint": fingerprint,
+        "encoder_fingerprint": writing.encoder_fingerprint,
+        "corpus_uri": writing.corpus_uri or None,
         "shard_id": shard.shard.shard_id,
-        "run_id": run_id,
+        "run_id": writing.run_id,
         "created_at": now,
     }
     for row in rows:
-        row |= common | {"version_id": version_id(row["doc_id"], row["content_hash"], row["group_id"], fingerprint)}
+        row |= common | {"version_id": versions[row["doc_id"]], "status": writing.status_in(row["group_id"])}
     return pa.Table.from_pylist(rows, schema=schema.DOCUMENTS)
 
 
-def _document_row(document: Document, group: str, n_tokens: int, n_segments: int, sources: dict[str, SourceObject]) -> dict[str, Any]:
-    source_uri = document.uri if document.uri in sources else document.uri.rpartition("#")[0]
+def _document_row(document: Document, group: str, n_tokens: int, n_segments: int, sources: Container[str]) -> dict[str, Any]:
     return {
         "doc_id": document.doc_id,
         "uri": document.uri,
-        "source_uri": source_uri,
+        "source_uri": _source_of(document, sources),
         "etag": document.etag,
         "content_hash": document.content_hash,
         "group_id": group,

@@ -146,10 +146,10 @@ def test_records_of_overlapping_shards_are_whole_and_say_how_busy_the_encoder_wa
         encoder_fingerprint=encoder.fingerprint,
         segment_length=encoder.segment_length,
         summary_length=encoder.summary_length,
-        segments_version=store.dataset("segments").version,
+        base_versions={name: store.dataset(name).version for name in ("documents", "segments")},
         centroids=None,
     )
-    records = list(compress_shards(plan.shards, job, ClusterConfig(cpus_per_encoder=1, shards_in_flight=2)))
+    records = list(compress_shards(plan.shards, range(len(plan.shards)), job, ClusterConfig(cpus_per_encoder=1, shards_in_flight=2)))
 
     assert sorted(record.shard_id for record in records) == sorted(shard.shard_id for shard in plan.shards)
     assert sorted(record.shard_id for record in load_records(store.objects, plan.plan_id)) == sorted(record.shard_id for record in records)

@@ -101,7 +101,7 @@ def finish(session: Any, on_commit: Callable[[Any], None] = lambda _: None) -> d
     plan = plan_ingest(session)
     compress_and_commit(session, plan, on_commit)
     index.build_indices(session.store)
-    night = nights.publish_night(session.store, session.run_id)
+    night = nights.publish_night(session.store, session.run_id, session.lease)
     return {
         "recovered": session.n_recovered,
         "planned": sorted(source.relative_path for shard in plan.shards for source in shard.objects),

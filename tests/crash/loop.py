@@ -20,7 +20,7 @@ import torch
 
 import lloco_core.pipeline as pipeline
 from lloco_core.compressor.segment import segment_bounds
-from lloco_core.continuation import Continuation
+from lloco_core.continuation import open_continuation
 from lloco_core.fingerprint import digest
 from lloco_core.planning import plan_corpus
 from tests.crash.drill import DIMENSION, ENCODER, HIDDEN, SUMMARY, configuration, die, finish
@@ -68,33 +68,31 @@ def ingest(corpus: Path, store_uri: str, run_id: str, point: str = "", **layout:
     from lloco_core.distributed import ingest as driver
     from lloco_core.distributed.models import ModelFacts
     from lloco_core.store.commit import recover_plans
-    from lloco_core.store.lease import CommitLease
+    from lloco_core.store.fencing import commit_lease
     from lloco_core.store.tables import Store
 
     arm(point)
     store = Store(store_uri)
-    store.create_tables(SUMMARY, HIDDEN, DIMENSION)
     models = ModelFacts(ENCODER, ToyEncoder.segment_length, SUMMARY, HIDDEN, DIMENSION)
     layout = {"commit_every": 100} if point == "before the first commit" else layout
-    with CommitLease(store.objects, run_id, 600) as lease, patch.object(driver, "compress_shards", _loop):
+    with commit_lease(store, run_id, 600) as lease, patch.object(driver, "compress_shards", _loop):
+        store.create_tables(SUMMARY, HIDDEN, DIMENSION)
         config = configuration(corpus, store_uri, **layout)
         return finish(driver.Ingest(run_id, config, store, lease, models, recover_plans(store, lease)))
 
 
-def _loop(shards: Any, job: Any, _: Any) -> Iterator[Any]:
-    from lloco_core.store.segments import StoredSegments
+def _loop(plan: Any, numbers: Any, job: Any, _: Any) -> Iterator[Any]:
     from lloco_core.store.tables import Store
     from lloco_core.store.write import write_shard
 
-    stored = StoredSegments(Store(job.store_uri), job.segments_version)
-    continuation = Continuation(stored, job.encoder_fingerprint, job.segment_length)
-    for shard in shards:
+    continuation = open_continuation(Store(job.store_uri), job.base_versions, job.encoder_fingerprint, job.segment_length)
+    for shard in (plan[number] for number in numbers):
         tokenized = pipeline.read_shard(shard, job.corpus, ToyTokenizer(), job.encoder_fingerprint, continuation)
         compressed = pipeline.compress_shard(tokenized, ToyEncoder(), ToyEmbedder(), job.retrieval.passage_chars, None)
         if not job.store_uri.startswith("s3://"):
             with open(f"{job.store_uri}.encoded", "a") as log:
                 log.writelines(f"{document.document.title}\n" for document in compressed.documents)
-        yield write_shard(Store(job.store_uri), compressed, job.run_id, job.encoder_fingerprint, job.summary_length)
+        yield write_shard(Store(job.store_uri), compressed, job.writing)
 
 
 BATCH = 1
@@ -145,7 +143,7 @@ def arm(point: str) -> None:
     elif point == "between two tags":
         kill_before(Tags, "create", 1)
     elif point == "between tags and night":
-        kill_before(nights.lance, "write_dataset", 0)
+        kill_before(nights, "open_to_write", 0)
     elif point == "in recovery":
         kill_before(commit, "retire_replaced", 0)
     else:

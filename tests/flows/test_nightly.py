@@ -54,7 +54,7 @@ def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3):
 
     again = nightly(config)
 
-    assert again.plan.shards == ()
+    assert not again.plan.shards
     assert (again.plan.n_objects, again.plan.n_unchanged) == (11, 11)
     assert again.totals.n_tokens == 0
     assert again.night == first.night

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from threading import Lock
 
@@ -17,6 +18,7 @@ from lloco_core.observe.busy import EncoderBusy, EncoderMeter
 from lloco_core.observe.report import RunReport
 from lloco_core.pipeline import compress_shard
 from lloco_core.planning import Plan
+from lloco_core.store.plans import StoredPlan
 from lloco_core.store.records import ShardRecord, load_records, save_record
 from lloco_core.types import Shard, TokenizedShard
 from tests.crash.loop import ToyEmbedder, ToyEncoder
@@ -32,7 +34,7 @@ class Device:
 def record(shard_id: str, encoder_id: str = "", started: float | None = None, ended: float | None = None, busy: float = 0.0) -> ShardRecord:
     return ShardRecord(
         plan_id="plan",
-        shard_id=shard_id,
+        shard_id=f"plan-{shard_id}",
         run_id="run",
         n_documents=1,
         n_segments=1,
@@ -142,7 +144,7 @@ def test_records_keep_the_interval_and_old_ones_still_load(tmp_path: Path):
     new, old = record("1", "a", 100.0, 104.0, busy=4.0), record("2", busy=3.0)
     save_record(objects, new)
     save_record(objects, old)
-    path = tmp_path / "_plans" / "plan" / "2.json"
+    path = tmp_path / "_plans" / "plan" / "plan-2.json"
     fields = json.loads(path.read_text())
     for name in ("encoder_id", "encode_started", "encode_ended"):
         del fields[name]
@@ -156,12 +158,17 @@ def test_a_shard_without_documents_used_no_encoder():
     assert (compressed.encoder_id, compressed.encode_started, compressed.encode_ended, compressed.encode_seconds) == ("", None, None, 0.0)
 
 
+def nothing_planned():
+    counts = {field.name: 0 for field in fields(Plan) if field.name.startswith("n_")}
+    return Plan(plan_id="plan", shards=StoredPlan(None, "plan", (), 0), staged_groups=(), **counts)
+
+
 def test_the_report_shows_how_busy_the_encoders_were():
     totals = IngestTotals()
     for item in (record("1", "a", 0.0, 10.0, busy=9.0), record("2", "b", 0.0, 10.0, busy=10.0)):
         totals.add(item)
     report = RunReport.start(NightlyConfig(corpus={"uri": "texts"}, store={"uri": "store"}))
-    report.plan, report.totals = Plan("plan", [], 0, 0, 0, 0), totals
+    report.plan, report.totals = nothing_planned(), totals
     assert dict(report.facts())["encoder busy"] == "95 % of 20 s on 2 encoders"
     assert dict(report.facts())["encoder rate"] == "11 tokens/s"
     assert report.as_json()["encoder_busy"] == {"share": 0.95, "busy_seconds": 19.0, "seconds": 20.0, "encoders": 2}

@@ -19,7 +19,7 @@ from lloco_core.store.commit import Committer, begin_plan
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.records import ShardRecord
 from lloco_core.store.tables import Store
-from lloco_core.store.write import version_id, write_shard
+from lloco_core.store.write import Writing, version_id, write_shard
 from lloco_core.types import CompressedDocument, CompressedShard, Document, KnownDocument, Passage, Rejection, Segment, Shard, SourceObject
 from tests.conftest import BUCKET, S3_SERVERS, endpoint_of, reach
 
@@ -84,8 +84,10 @@ def compressed(found: Document) -> CompressedDocument:
 def known_of(found: Document, encoder: str = ENCODER) -> KnownDocument:
     """What a plan would say of a stored document."""
     whole = compressed(found)
-    version = version_id(found.doc_id, found.content_hash, whole.group, encoder)
-    return KnownDocument(version, found.content_hash, whole.group, encoder, whole.n_tokens, len(whole.segments))
+    source = found.uri.partition("#row-")[0]
+    version = version_id(found.doc_id, source, found.content_hash, whole.group, encoder)
+    counts = (whole.n_tokens, len(whole.segments))
+    return KnownDocument(found.doc_id, version, found.content_hash, whole.group, encoder, *counts, found.uri, source, version)
 
 
 def shard(
@@ -104,7 +106,7 @@ def shard(
 
 
 def write(store: Store, item: CompressedShard, run_id: str = "run-1", encoder: str = ENCODER) -> ShardRecord:
-    return write_shard(store, item, run_id, encoder, SUMMARY)
+    return write_shard(store, item, Writing(run_id, encoder, SUMMARY))
 
 
 def lease(store: Store, run_id: str = "run-1", seconds: float = 600) -> CommitLease:

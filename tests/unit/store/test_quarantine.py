@@ -44,7 +44,8 @@ def test_repeating_a_commit_counts_no_attempt(store):
     """The crash window between quarantine and ledger: step 3 is done again."""
     ingest(store, shard("p1", 0, rejections=[rejection()]))
     record = write(store, shard("p2", 0, rejections=[rejection(etag="e2")]), "run-2")
-    record_rejections(store, [record])
+    with lease(store) as held:
+        record_rejections(store, held, [record])
     with lease(store, "run-3") as held:
         assert Committer(store, held, begin_plan(store, "p2", "run-2", 1)).commit([record]) == 1
     assert [row["attempts"] for row in rows(store, "quarantine")] == [2]

@@ -1,0 +1,51 @@
+"""Which paths of a listing belong to the corpus: its include and exclude patterns, and what is never a document."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+from lloco_core.config import CorpusConfig
+from lloco_core.errors import ConfigurationError
+
+
+class PathFilter:
+    """The patterns of a corpus, compiled once."""
+
+    def __init__(self, config: CorpusConfig) -> None:
+        self.config = config
+        self._wanted, self._unwanted = _compile(config.include), _compile(config.exclude)
+
+    def keeps(self, path: str) -> bool:
+        """Whether a relative path is included and not excluded."""
+        return self.keeps_all or (_matches(self._wanted, path) and not _matches(self._unwanted, path))
+
+    @cached_property
+    def keeps_all(self) -> bool:
+        """The patterns leave nothing out."""
+        return "**" in self.config.include and not self.config.exclude
+
+    def refuse_nothing(self, n_listed: int) -> ConfigurationError:
+        """The error for a corpus of which nothing is kept."""
+        return ConfigurationError(
+            f"no documents found under {self.config.uri}: {n_listed} files listed, none kept; include patterns "
+            f"{list(self.config.include)}, exclude patterns {list(self.config.exclude)}; check corpus.uri and the patterns"
+        )
+
+
+def is_hidden(key: str) -> bool:
+    """Hidden files and folders, our own temporary files (`.writing-*`), and the lock files of Word (`~$*`)."""
+    return any(part.startswith((".", "~$")) for part in key.split("/"))
+
+
+def _compile(globs: tuple[str, ...]) -> list[re.Pattern[str]]:
+    from fsspec.utils import glob_translate
+
+    try:
+        return [re.compile(glob_translate(glob)) for glob in globs]
+    except ValueError as error:
+        raise ConfigurationError(f"invalid pattern in {list(globs)}: {error}; write patterns like 'docs/**/*.md'") from error
+
+
+def _matches(patterns: list[re.Pattern[str]], path: str) -> bool:
+    return any(pattern.match(path) for pattern in patterns)

@@ -1,0 +1,190 @@
+"""The listing against the store: what is new, changed, moved, gone, or encoded with another encoder.
+
+Joined by DuckDB in a temporary file with a bound on memory, so that a million objects need no more of it than ten thousand.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from lloco_core.corpus.sources import corpus_uri
+from lloco_core.planning.listing import listing_batches
+from lloco_core.store.documents import stored_documents, stored_quarantine
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lloco_core.config import CorpusConfig
+    from lloco_core.store.tables import Store
+
+MEMORY_LIMIT = "1GB"
+"""Of DuckDB; beyond it joins and sorts go to temporary files."""
+
+TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "parquet": 0.5, "jsonl": 0.22}
+"""Rough, by suffix; English text has about four bytes a token. Only the cut into shards and the estimate of a dry run depend on it."""
+TEXT_TOKENS_PER_BYTE = 0.25
+UNPACKED = 4
+"""Bytes that a byte of .gz or .zst stands for, roughly."""
+
+_FOUND = """
+CREATE TABLE found AS
+SELECT l.position,
+       coalesce(bool_or(s.etag = l.etag AND s.encoder_fingerprint = $encoder), false) AS is_stored,
+       coalesce(bool_or(s.etag = l.etag), false) AS has_version,
+       count(DISTINCT s.doc_id) AS n_documents,
+       coalesce(sum(s.n_tokens) FILTER (WHERE s.status = 'active'), 0) AS known_tokens,
+       min(s.group_id) AS known_group
+FROM listing l LEFT JOIN stored s ON s.source_uri = l.uri
+GROUP BY l.position
+"""
+
+_JUDGED = """
+CREATE TABLE judged AS
+SELECT l.*, f.is_stored, f.has_version, f.n_documents, coalesce(q.n, 0) AS n_rejected,
+       coalesce(f.known_group, '') AS known_group,
+       CASE WHEN f.is_stored AND NOT (coalesce(q.n, 0) > 0 AND $retry) THEN 'unchanged'
+            WHEN coalesce(q.n, 0) > 0 AND NOT f.has_version AND NOT $retry THEN 'quarantined'
+            WHEN f.has_version AND NOT f.is_stored THEN 'reencode'
+            ELSE 'fresh' END AS verdict,
+       CASE WHEN f.has_version AND f.known_tokens > 0 THEN f.known_tokens
+            ELSE CAST(ceil(l.size * coalesce(t.factor, $text)
+                      * CASE WHEN regexp_matches(lower(l.uri), '\\.(gz|zst)$') THEN $unpacked ELSE 1 END) AS BIGINT) END AS tokens
+FROM listing l
+JOIN found f ON f.position = l.position
+LEFT JOIN quarantined q ON q.source_uri = l.uri AND q.etag = l.etag
+LEFT JOIN factors t ON t.suffix = regexp_extract(lower(l.uri), '\\.([a-z0-9]+)(\\.(gz|zst))?$', 1)
+"""
+
+_GONE = """
+CREATE TABLE gone AS
+SELECT s.doc_id, s.version_id, s.source_uri, s.etag
+FROM stored s ANTI JOIN listing l ON l.uri = s.source_uri
+WHERE s.corpus_uri = $corpus
+  AND NOT EXISTS (SELECT 1 FROM listing g WHERE g.given_id = s.doc_id)
+"""
+
+_REMOVED = """
+CREATE TABLE removed AS
+SELECT doc_id, version_id, source_uri FROM gone
+UNION ALL
+SELECT DISTINCT NULL, NULL, r.source_uri FROM rejected r ANTI JOIN listing l ON l.uri = r.source_uri
+WHERE starts_with(r.source_uri, $folder) AND r.source_uri NOT IN (SELECT source_uri FROM gone)
+"""
+
+_TODO = """
+CREATE TABLE todo AS
+SELECT row_number() OVER (
+           ORDER BY verdict = 'reencode', CASE WHEN verdict = 'reencode' THEN known_group ELSE '' END, position
+       ) - 1 AS place, *
+FROM judged WHERE verdict IN ('fresh', 'reencode')
+"""
+
+_KNOWN = """
+SELECT t.uri, t.etag, t.size, t.relative_path, t.metadata, t.place,
+       (SELECT to_json(list({'doc_id': k.doc_id, 'uri': k.uri, 'source_uri': k.source_uri, 'version_id': k.version_id,
+                             'content_hash': k.content_hash, 'group': k.group_id, 'encoder_fingerprint': k.encoder_fingerprint,
+                             'n_tokens': k.n_tokens, 'n_segments': k.n_segments, 'status': k.status,
+                             'is_current': k.encoder_fingerprint = $encoder}))
+        FROM known k WHERE k.place = t.place) AS known
+FROM todo t WHERE t.place < $limit ORDER BY t.place
+"""
+
+_KNOWN_ROWS = """
+CREATE TABLE known AS
+SELECT t.place, s.* FROM todo t JOIN stored s ON s.source_uri = t.uri
+UNION
+SELECT t.place, s.* FROM todo t JOIN stored s ON s.doc_id = t.given_id
+"""
+
+
+class CorpusDiff:
+    """A corpus compared with a store, for one encoder. A context manager: the comparison lies in a temporary file."""
+
+    def __init__(self, corpus: CorpusConfig, store: Store, encoder_fingerprint: str) -> None:
+        self.corpus = corpus
+        self.corpus_uri = corpus_uri(corpus)
+        self.store = store
+        self.encoder_fingerprint = encoder_fingerprint
+        self._folder = tempfile.TemporaryDirectory(prefix="lloco-plan-")
+        self._tables: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> CorpusDiff:
+        options = {"memory_limit": MEMORY_LIMIT, "temp_directory": self._folder.name, "autoinstall_known_extensions": False}
+        self._tables = duckdb.connect(f"{self._folder.name}/plan.duckdb", config=options)
+        self._load("listing_raw", listing_batches(self.corpus))
+        self._run("CREATE TABLE listing AS SELECT row_number() OVER (ORDER BY relative_path, uri) - 1 AS position, * FROM listing_raw")
+        self._load("stored", stored_documents(self.store))
+        self._load("rejected", stored_quarantine(self.store))
+        self._run("CREATE TABLE quarantined AS SELECT source_uri, etag, count(*) AS n FROM rejected GROUP BY ALL")
+        self._run("CREATE TABLE factors (suffix VARCHAR, factor DOUBLE)")
+        for suffix, factor in TOKENS_PER_BYTE.items():
+            self._run("INSERT INTO factors VALUES ($suffix, $factor)", suffix=suffix, factor=factor)
+        self._run(_FOUND, encoder=self.encoder_fingerprint)
+        self._run(_JUDGED, retry=self.corpus.retry_quarantined, text=TEXT_TOKENS_PER_BYTE, unpacked=UNPACKED)
+        self._run(_GONE, corpus=self.corpus_uri)
+        self._run(_REMOVED, folder=self.corpus_uri.rstrip("/") + "/")
+        self._run(_TODO)
+        self._run(_KNOWN_ROWS)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._tables.close()
+        self._folder.cleanup()
+
+    def counts(self) -> dict[str, int]:
+        """Objects and documents by what is to be done with them."""
+        [row] = self._rows(
+            "SELECT count(*), count(*) FILTER (WHERE verdict = 'unchanged'), "
+            "coalesce(sum(n_documents) FILTER (WHERE verdict = 'unchanged'), 0), "
+            "coalesce(sum(n_rejected) FILTER (WHERE verdict IN ('unchanged', 'quarantined')), 0) FROM judged"
+        )
+        [(n_stored,)] = self._rows("SELECT count(DISTINCT doc_id) FROM stored WHERE corpus_uri = $corpus", corpus=self.corpus_uri)
+        [(n_gone,)] = self._rows("SELECT count(DISTINCT (doc_id, source_uri)) FROM gone")
+        [(n_resolved,)] = self._rows("SELECT count(*) FROM removed WHERE doc_id IS NULL")
+        [(n_moved,)] = self._rows(
+            "SELECT count(DISTINCT (doc_id, source_uri)) FROM gone g "
+            "WHERE EXISTS (SELECT 1 FROM todo t WHERE t.etag = g.etag AND NOT t.has_version)"
+        )
+        names = ("n_objects", "n_unchanged", "n_stored_documents", "n_quarantined")
+        found = dict(zip(names, map(int, row), strict=True))
+        return found | {"n_known_documents": n_stored, "n_removed": n_gone, "n_moved": n_moved, "n_resolved": n_resolved}
+
+    def todo(self) -> pa.RecordBatchReader:
+        """What is to be encoded, in the order of the plan: uri, etag, size, tokens, verdict. New and changed objects come first,
+        then those that only another encoder makes stale, group by group."""
+        return self._tables.sql("SELECT uri, etag, size, tokens, verdict FROM todo ORDER BY place").to_arrow_reader(10_000)
+
+    def planned(self, limit: int) -> pa.RecordBatchReader:
+        """The first `limit` objects to encode with what the store knows of them, as `store.plans` keeps them."""
+        return self._tables.sql(_KNOWN, params={"limit": limit, "encoder": self.encoder_fingerprint}).to_arrow_reader(10_000)
+
+    def removed(self) -> pa.RecordBatchReader:
+        """Versions of documents of this corpus whose object is gone: doc_id, version_id, source_uri. Only the last where an object
+        was in quarantine."""
+        return self._tables.sql("SELECT doc_id, version_id, source_uri FROM removed ORDER BY ALL").to_arrow_reader(10_000)
+
+    def n_removed(self) -> int:
+        """Rows of `removed`."""
+        return self._rows("SELECT count(*) FROM removed")[0][0]
+
+    def other_groups(self) -> list[str]:
+        """Groups that readers see with vectors of another encoder."""
+        rows = self._rows(
+            "SELECT DISTINCT group_id FROM stored WHERE status = 'active' AND encoder_fingerprint != $encoder ORDER BY ALL",
+            encoder=self.encoder_fingerprint,
+        )
+        return [group for (group,) in rows]
+
+    def _load(self, table: str, batches: pa.RecordBatchReader) -> None:
+        self._tables.register("batches", batches)
+        self._run(f"CREATE TABLE {table} AS SELECT * FROM batches")
+        self._tables.unregister("batches")
+
+    def _run(self, statement: str, **values: Any) -> None:
+        self._tables.execute(statement, values)
+
+    def _rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        return self._tables.execute(statement, values).fetchall()

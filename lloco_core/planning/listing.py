@@ -1,0 +1,64 @@
+"""The listed corpus as Arrow batches, so that a million objects never exist as Python objects at once."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from lloco_core.corpus.inventory import inventory_batches
+from lloco_core.corpus.sources import list_corpus
+from lloco_core.types import SourceObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lloco_core.config import CorpusConfig
+
+BATCH_ROWS = 10_000
+
+LISTING = pa.schema(
+    [
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("etag", pa.string(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("relative_path", pa.string(), nullable=False),
+        pa.field("metadata", pa.string()),  # JSON; null where there is none
+        pa.field("given_id", pa.string()),  # the id that a manifest gives
+    ]
+)
+
+
+def listing_batches(corpus: CorpusConfig) -> pa.RecordBatchReader:
+    """The objects of a corpus, sorted by path: from its inventory if it has one, else listed.
+
+    Raises:
+        ConfigurationError: no object is left, or a pattern, manifest, or inventory is not usable.
+        StorageError: the corpus cannot be listed.
+    """
+    if corpus.inventory:
+        return pa.RecordBatchReader.from_batches(LISTING, (batch.cast(LISTING) for batch in inventory_batches(corpus)))
+    return pa.RecordBatchReader.from_batches(LISTING, _listed(corpus))
+
+
+def _listed(corpus: CorpusConfig) -> Iterator[pa.RecordBatch]:
+    sources = list_corpus(corpus)
+    while rows := list(islice(sources, BATCH_ROWS)):
+        yield pa.RecordBatch.from_arrays(
+            [
+                pa.array([source.uri for source in rows]),
+                pa.array([source.etag for source in rows]),
+                pa.array([source.size for source in rows], pa.int64()),
+                pa.array([source.relative_path for source in rows]),
+                pa.array([json.dumps(source.metadata) if source.metadata else None for source in rows], pa.string()),
+                pa.array([_given_id(source) for source in rows], pa.string()),
+            ],
+            schema=LISTING,
+        )
+
+
+def _given_id(source: SourceObject) -> str | None:
+    given = source.metadata.get("doc_id")
+    return None if given is None else str(given)

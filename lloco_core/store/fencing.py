@@ -1,0 +1,73 @@
+"""Keeping out a committer that lost its lease, although it may not know yet and its requests may still be on their way.
+
+Whoever takes over from a holder that did not release the lease *fences* every table: it restores the table to its newest version.
+Nothing changes in it, but Lance refuses every append, update, and delete that was begun on a version before a restore. A committer
+opens a table first and looks at its lease then (`open_to_write`). Was the lease lost before it looked, it stops; is it lost after,
+the fence lies behind the version it opened and its write is refused, or the write came before the fence and the new holder, who
+reads what is committed only after fencing, sees it.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import lance
+
+from lloco_core.store.lease import CommitLease
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lloco_core.store.tables import Store
+
+WRITTEN_TABLES = ("segments", "passages", "documents", "quarantine", "ledger", "adapters")
+
+
+@contextmanager
+def commit_lease(store: Store, run_id: str, seconds: float) -> Iterator[CommitLease]:
+    """Hold the commit lease of a store; a predecessor that did not release it is fenced off. A new store may begin with it."""
+    store.make_root()
+    with CommitLease(store.objects, run_id, seconds) as lease:
+        if lease.took_over:
+            fence(store)
+        yield lease
+
+
+def fence(store: Store) -> None:
+    """Make every write fail that was begun before now."""
+    for name in WRITTEN_TABLES:
+        if store.exists(name):
+            _fence_table(store, name)
+
+
+def open_to_write(store: Store, lease: CommitLease, table: str) -> lance.LanceDataset:
+    """Open a table for one write under the lease.
+
+    Raises:
+        CommitError: the lease was lost.
+    """
+    dataset = store.dataset(table)
+    lease.check()
+    return dataset
+
+
+def committed_properties(dataset: lance.LanceDataset, base_version: int) -> list[dict[str, str]]:
+    """Properties of the transactions after a version that are part of the table: a restore undoes what lies between."""
+    found: dict[int, list[dict[str, str]]] = {base_version: []}
+    for version in range(base_version + 1, dataset.version + 1):
+        transaction = dataset.read_transaction(version)
+        operation = transaction.operation if transaction else None
+        if isinstance(operation, lance.LanceOperation.Restore):
+            found[version] = found.get(operation.version, [])
+        else:
+            found[version] = [*found[version - 1], *([transaction.transaction_properties] if transaction else [])]
+    return found[dataset.version]
+
+
+def _fence_table(store: Store, name: str) -> None:
+    newest = store.dataset(name).version
+    store.dataset(name, newest).restore()
+    while (fenced := store.dataset(name).version) != newest + 1:  # a write came in between and was undone: bring it back
+        newest = fenced
+        store.dataset(name, newest - 1).restore()
