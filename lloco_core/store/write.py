@@ -91,14 +91,17 @@ def write_shard(store: Store, shard: CompressedShard, writing: Writing) -> Shard
 
 
 def removed_rows(shard: CompressedShard) -> dict[str, str]:
-    """version_id -> doc_id of documents that were in these objects before and are no longer. What could not be read is not gone."""
+    """version_id -> doc_id of documents that were in these objects before and are no longer.
+
+    An object with anything unreadable in it keeps its documents: the missing ones may be what could not be read.
+    """
     read = {document.document.doc_id for document in shard.documents} | {document.doc_id for document in shard.unchanged}
-    rejected = {rejection.uri for rejection in shard.rejections}
-    sources = {source.uri for source in shard.shard.objects}
+    doubtful = {uri for item in shard.rejections for uri in (item.uri, item.uri.rpartition("#")[0])}
+    whole = {source.uri for source in shard.shard.objects} - doubtful
     return {
         version: known.doc_id
         for known in shard.shard.known.values()
-        if known.source_uri in sources and known.doc_id not in read and not {known.uri, known.source_uri} & rejected
+        if known.source_uri in whole and known.doc_id not in read
         for version in filter(None, (known.version_id, known.active_version))
     }
 

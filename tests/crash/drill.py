@@ -31,7 +31,7 @@ def write_corpus(folder: Path, words: int = 30) -> None:
 
 def change_corpus(folder: Path) -> None:
     """The next night: one text is another, two grew, one became unreadable, one can be read at last, one is still bad, two are
-    new, and one was only touched."""
+    new, one was only touched, one has another name, and one is gone."""
     (folder / "north" / "doc-1.txt").write_text(_text(101, 40))
     for number in (4, 8):
         with (folder / "south" / f"doc-{number}.txt").open("a") as grown:
@@ -42,10 +42,12 @@ def change_corpus(folder: Path) -> None:
     (folder / "north" / "new-1.txt").write_text(_text(201, 25))
     (folder / "south" / "new-2.txt").write_text(_text(202, 25))
     os.utime(folder / "south" / "doc-6.txt", (1, 1))
+    (folder / "north" / "doc-5.txt").rename(folder / "north" / "renamed.txt")
+    (folder / "north" / "doc-7.txt").unlink()
 
 
 CHANGED = {"doc-1", "doc-4", "doc-8", "bad", "new-1", "new-2"}
-"""Documents that the second night has to encode."""
+"""Documents that the second night has to encode; beside them it writes the renamed one."""
 
 
 def _text(seed: int, words: int) -> str:
@@ -81,11 +83,11 @@ def ledger(store_uri: str) -> list[dict[str, Any]]:
     return Store(store_uri).dataset("ledger").to_table().to_pylist()
 
 
-def configuration(corpus: Path, store_uri: str, **layout: Any) -> Any:
+def configuration(corpus: Path, store_uri: str, options: dict[str, Any] | None = None, **layout: Any) -> Any:
     from lloco_core.config import NightlyConfig
 
     return NightlyConfig(
-        corpus={"uri": str(corpus), "group_by": "folder", "quarantine_rate": 1.0},
+        corpus={"uri": str(corpus), "group_by": "folder", "quarantine_rate": 1.0} | (options or {}),
         store={"uri": store_uri, "shard_objects": SHARD_OBJECTS, "commit_every": 1} | layout,
         encoder={"device": "cpu"},
         retrieval={"passage_chars": 200},

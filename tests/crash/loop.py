@@ -36,13 +36,15 @@ class ToyTokenizer:
 
 
 class ToyEncoder:
-    """Vectors of a segment that follow from its token ids and the vectors before it. They are float16 numbers, so that
+    """Vectors of a segment that follow from its name, its token ids, and the vectors before it. They are float16 numbers, so that
     continuing a document gives exactly what encoding all of it gives."""
 
-    fingerprint = ENCODER
     segment_length = 64
     summary_length, hidden_size = SUMMARY, HIDDEN
     busy_seconds = 0.0
+
+    def __init__(self, fingerprint: str = ENCODER) -> None:
+        self.fingerprint = fingerprint
 
     def encode(self, documents: list[np.ndarray], prefix: list[np.ndarray | None]) -> list[torch.Tensor]:
         return [self._vectors(ids, before) for ids, before in zip(documents, prefix, strict=True)]
@@ -50,7 +52,7 @@ class ToyEncoder:
     def _vectors(self, ids: np.ndarray, before: np.ndarray | None) -> torch.Tensor:
         vectors = [np.zeros((0, HIDDEN), np.float16) if before is None else before]
         for start, end in segment_bounds(len(ids), self.segment_length):
-            seed = int(digest([np.concatenate(vectors).tobytes().hex(), ids[start:end].tolist()], 8), 16)
+            seed = int(digest([self.fingerprint, np.concatenate(vectors).tobytes().hex(), ids[start:end].tolist()], 8), 16)
             vectors.append(np.random.default_rng(seed).standard_normal((SUMMARY, HIDDEN)).astype(np.float16))
         return torch.from_numpy(np.concatenate(vectors[1:]).astype(np.float32))
 
@@ -63,8 +65,11 @@ class ToyEmbedder:
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def ingest(corpus: Path, store_uri: str, run_id: str, point: str = "", **layout: Any) -> dict[str, Any]:
-    """One whole ingest. Which documents were encoded, by any run, is noted in `<store>.encoded` beside a folder."""
+def ingest(
+    corpus: Path, store_uri: str, run_id: str, point: str = "", encoder: str = ENCODER, options: Any = None, **layout: Any
+) -> dict[str, Any]:
+    """One whole ingest; `options` are of the corpus, `layout` of the store. Which documents were encoded, by any run, is noted in
+    `<store>.encoded` beside a folder."""
     from lloco_core.distributed import ingest as driver
     from lloco_core.distributed.models import ModelFacts
     from lloco_core.store.commit import recover_plans
@@ -73,11 +78,11 @@ def ingest(corpus: Path, store_uri: str, run_id: str, point: str = "", **layout:
 
     arm(point)
     store = Store(store_uri)
-    models = ModelFacts(ENCODER, ToyEncoder.segment_length, SUMMARY, HIDDEN, DIMENSION)
+    models = ModelFacts(encoder, ToyEncoder.segment_length, SUMMARY, HIDDEN, DIMENSION)
     layout = {"commit_every": 100} if point == "before the first commit" else layout
     with commit_lease(store, run_id, 600) as lease, patch.object(driver, "compress_shards", _loop):
         store.create_tables(SUMMARY, HIDDEN, DIMENSION)
-        config = configuration(corpus, store_uri, **layout)
+        config = configuration(corpus, store_uri, options, **layout)
         return finish(driver.Ingest(run_id, config, store, lease, models, recover_plans(store, lease)))
 
 
@@ -88,27 +93,37 @@ def _loop(plan: Any, numbers: Any, job: Any, _: Any) -> Iterator[Any]:
     continuation = open_continuation(Store(job.store_uri), job.base_versions, job.encoder_fingerprint, job.segment_length)
     for shard in (plan[number] for number in numbers):
         tokenized = pipeline.read_shard(shard, job.corpus, ToyTokenizer(), job.encoder_fingerprint, continuation)
-        compressed = pipeline.compress_shard(tokenized, ToyEncoder(), ToyEmbedder(), job.retrieval.passage_chars, None)
+        toy = ToyEncoder(job.encoder_fingerprint)
+        compressed = pipeline.compress_shard(tokenized, toy, ToyEmbedder(), job.retrieval.passage_chars, None)
         if not job.store_uri.startswith("s3://"):
             with open(f"{job.store_uri}.encoded", "a") as log:
-                log.writelines(f"{document.document.title}\n" for document in compressed.documents)
+                log.writelines(f"{document.document.title}\n" for document in compressed.documents if document.n_encoded_tokens)
         yield write_shard(Store(job.store_uri), compressed, job.writing)
 
 
 BATCH = 1
 """How many batches are committed before the one that is interrupted."""
 
+N_SHARDS = 4
+"""Shards of the changed corpus."""
+
 POINTS = (
+    "before the plan is written",
+    "before the plan is opened",
     "before a record",
     "before the first commit",
     "before segments",
     "before passages",
     "before documents",
     "before retiring",
+    "before removing",
     "before quarantine",
     "before ledger",
     "after ledger",
+    "before what is gone is recorded",
+    "before what is gone is removed",
     "before the plan is closed",
+    "before switching",
     "before indexing",
     "before publishing",
     "between two tags",
@@ -120,11 +135,17 @@ def arm(point: str) -> None:
     """Let this process kill itself at a point."""
     from lance.dataset import Tags
 
+    from lloco_core.distributed import ingest as driver
+    from lloco_core.planning import plan
     from lloco_core.store import commit, index, nights, write
 
     committer = commit.Committer
     what, _, place = point.partition(" ")
-    if point == "before a record":
+    if point == "before the plan is written":
+        kill_before(plan, "write_plan", 0)
+    elif point == "before the plan is opened":
+        kill_before(driver, "begin_plan", 0)
+    elif point == "before a record":
         kill_before(write, "save_record", BATCH)
     elif point == "before the first commit":
         kill_before(committer, "commit", 0)
@@ -132,6 +153,14 @@ def arm(point: str) -> None:
         kill_at_append(place, what == "after")
     elif point == "before retiring":
         kill_before(commit, "retire_replaced", BATCH)
+    elif point == "before removing":
+        kill_before(commit, "remove_gone", BATCH)
+    elif point == "before what is gone is recorded":
+        kill_before(driver, "record_removal", 0)
+    elif point == "before what is gone is removed":
+        kill_before(commit, "remove_gone", N_SHARDS)
+    elif point == "before switching":
+        kill_before(driver, "switch_groups", 0)
     elif point == "before quarantine":
         kill_before(commit, "record_rejections", BATCH)
     elif point == "before the plan is closed":

@@ -1,0 +1,241 @@
+"""Nights over a corpus that changes: what is gone, renamed, moved, and encoded with another encoder. By a for-loop, without Ray."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from lloco_core.config import CorpusConfig, StoreConfig
+from lloco_core.errors import PlanRefused
+from lloco_core.planning import preview_corpus
+from lloco_core.store.read import open_night
+from lloco_core.store.switching import MARKER
+from lloco_core.store.tables import Store
+from tests.crash.drill import ENCODER, picture, write_corpus
+from tests.crash.loop import ingest
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "corpus"
+    write_corpus(folder)
+    return folder
+
+
+@pytest.fixture
+def store_uri(corpus, tmp_path):
+    uri = str(tmp_path / "store")
+    ingest(corpus, uri, "night-1")
+    forget_log(uri)
+    return uri
+
+
+def forget_log(uri):
+    Path(f"{uri}.encoded").unlink(missing_ok=True)
+
+
+def encoded(uri):
+    """Titles of the documents that were encoded since `forget_log`, with how often."""
+    log = Path(f"{uri}.encoded")
+    return Counter(log.read_text().split()) if log.exists() else Counter()
+
+
+def titles(uri):
+    return sorted(row.title for row in open_night(uri).documents())
+
+
+def assert_whole(uri):
+    """Every document that readers see has its segments and passages once, and nothing else lies in the tables."""
+    rows = picture(uri)
+    readable = {row["version_id"]: row["n_segments"] for row in rows["documents"] if row["status"] in ("active", "staged")}
+    assert Counter(row["version_id"] for row in rows["segments"]) == readable
+    assert {row["version_id"] for row in rows["passages"]} == set(readable)
+    active = [row["doc_id"] for row in rows["documents"] if row["status"] == "active"]
+    assert len(active) == len(set(active))
+
+
+def test_a_document_that_is_gone_leaves_the_store(corpus, store_uri):
+    (corpus / "north" / "doc-1.txt").unlink()
+    ingest(corpus, store_uri, "night-2")
+    assert "doc-1" not in titles(store_uri)
+    assert len(titles(store_uri)) == 9
+    assert "doc-1" in [row.title for row in open_night(store_uri, "night-1").documents()]  # an older night still has it
+    assert_whole(store_uri)
+    assert encoded(store_uri) == {}
+
+
+def test_a_quarantined_object_that_is_gone_leaves_the_quarantine(corpus, store_uri):
+    (corpus / "north" / "bad.txt").unlink()
+    ingest(corpus, store_uri, "night-2")
+    assert [row["uri"].rpartition("/")[2] for row in picture(store_uri)["quarantine"]] == ["worse.txt"]
+
+
+def test_a_renamed_document_and_a_copy_are_not_encoded(corpus, store_uri):
+    before = open_night(store_uri)
+    [old] = [row for row in before.documents() if row.title == "doc-1"]
+    (corpus / "north" / "doc-1.txt").rename(corpus / "south" / "renamed.txt")
+    (corpus / "north" / "copy.txt").write_text((corpus / "north" / "doc-3.txt").read_text())
+    ingest(corpus, store_uri, "night-2")
+    assert encoded(store_uri) == {}
+    night = open_night(store_uri)
+    [new] = [row for row in night.documents() if row.title == "renamed"]
+    assert (new.group_id, old.group_id) == ("south", "north")
+    assert night.summaries(new.doc_id).tobytes() == before.summaries(old.doc_id).tobytes()
+    assert titles(store_uri) == sorted({*(f"doc-{number}" for number in range(10)), "renamed", "copy"} - {"doc-1"})
+    assert_whole(store_uri)
+
+
+def test_rows_that_leave_a_container_leave_the_store(tmp_path):
+    folder, uri = tmp_path / "corpus" / "rows", str(tmp_path / "store")
+    folder.mkdir(parents=True)
+
+    def write(name, *rows):
+        (folder / name).write_text("\n".join(json.dumps(row) if isinstance(row, dict) else row for row in rows))
+
+    write("a.jsonl", *({"doc_id": str(number), "text": f"row number {number}"} for number in range(4)))
+    options = {"id_field": "doc_id"}
+    ingest(folder.parent, uri, "night-1", options=options)
+    write("a.jsonl", {"doc_id": "0", "text": "row number 0"}, "no json", {"doc_id": "2", "text": "row number 2"})
+    ingest(folder.parent, uri, "night-2", options=options)
+    assert len(open_night(uri).documents()) == 4  # 1 or 3 may be what could not be read
+    write("a.jsonl", {"doc_id": "0", "text": "row number 0"}, {"doc_id": "2", "text": "row number 2"})
+    ingest(folder.parent, uri, "night-3", options=options)
+    assert sorted(row.doc_id for row in open_night(uri).documents()) == ["0", "2"]
+    assert_whole(uri)
+    forget_log(uri)
+    (folder / "a.jsonl").rename(folder / "b.jsonl")  # the same ids in another object
+    ingest(folder.parent, uri, "night-4", options=options)
+    assert sorted(row.doc_id for row in open_night(uri).documents()) == ["0", "2"]
+    assert encoded(uri) == {}
+    assert_whole(uri)
+
+
+def test_a_container_that_cannot_be_read_loses_no_row(tmp_path):
+    folder, uri = tmp_path / "corpus" / "rows", str(tmp_path / "store")
+    folder.mkdir(parents=True)
+    (folder / "a.jsonl").write_text('{"text": "one"}\n{"text": "two"}')
+    ingest(folder.parent, uri, "night-1")
+    (folder / "a.jsonl").write_bytes(b"\x00\x01\x02")
+    ingest(folder.parent, uri, "night-2")
+    assert len(open_night(uri).documents()) == 2
+    assert_whole(uri)
+
+
+def test_another_corpus_in_the_same_store_is_left_alone(corpus, store_uri, tmp_path):
+    other = tmp_path / "other" / "east"
+    other.mkdir(parents=True)
+    (other / "new.txt").write_text("from elsewhere")
+    ingest(other.parent, store_uri, "night-2")
+    assert len(titles(store_uri)) == 11
+
+
+def test_a_missing_mount_is_refused(corpus, store_uri):
+    for path in (corpus / "north").iterdir():
+        path.unlink()
+    with pytest.raises(PlanRefused, match=r"5 of 10 stored documents .* are not listed any more, allowed are 2 .*delete-rate 1"):
+        ingest(corpus, store_uri, "night-2")
+    assert len(titles(store_uri)) == 10
+    ingest(corpus, store_uri, "night-3", options={"delete_rate": 1})
+    assert len(titles(store_uri)) == 5
+
+
+def fingerprints(uri):
+    return {(row.group_id, row.encoder_fingerprint) for row in open_night(uri).documents()}
+
+
+def test_a_new_encoder_is_staged_and_switched_group_by_group(corpus, store_uri):
+    layout = {"reencode_tokens": 900}  # about half of a group of five documents
+    ingest(corpus, store_uri, "night-2", encoder="toy-2", **layout)
+    staged = Counter(row["status"] for row in picture(store_uri)["documents"])
+    assert 0 < staged["staged"] < 5
+    assert fingerprints(store_uri) == {("north", ENCODER), ("south", ENCODER)}  # nobody sees half a group
+    assert_whole(store_uri)
+
+    (corpus / "north" / "new.txt").write_text("a new document waits for its group")
+    seen = []
+    for number in range(3, 9):
+        ingest(corpus, store_uri, f"night-{number}", encoder="toy-2", **layout)
+        seen.append(fingerprints(store_uri))
+        assert_whole(store_uri)
+    assert {("north", "toy-2"), ("south", ENCODER)} in seen
+    assert seen[-1] == {("north", "toy-2"), ("south", "toy-2")}
+    assert max(encoded(store_uri).values()) == 1  # no document was encoded twice
+    assert "new" in titles(store_uri)
+    assert fingerprints_of_night(store_uri, "night-1") == {ENCODER}
+
+
+def fingerprints_of_night(uri, name):
+    return {row.encoder_fingerprint for row in open_night(uri, name).documents()}
+
+
+def test_an_encoder_that_is_taken_back_leaves_nothing(corpus, store_uri):
+    before = picture(store_uri)
+    ingest(corpus, store_uri, "night-2", encoder="toy-2", reencode_tokens=900)
+    ingest(corpus, store_uri, "night-3")
+    after = picture(store_uri)
+    assert after["segments"] == before["segments"]
+    assert after["passages"] == before["passages"]
+    assert_whole(store_uri)
+
+
+def test_a_document_the_new_encoder_refuses_does_not_hold_its_group(corpus, store_uri, monkeypatch):
+    from tests.crash.loop import ToyEncoder
+
+    original = ToyEncoder._vectors
+
+    def refuse(self, ids, before):
+        vectors = original(self, ids, before)
+        return vectors * float("nan") if "".join(map(chr, ids)).startswith("Report 3.") else vectors
+
+    monkeypatch.setattr(ToyEncoder, "_vectors", refuse)
+    ingest(corpus, store_uri, "night-2", encoder="toy-2")
+    assert fingerprints(store_uri) == {("north", "toy-2"), ("south", "toy-2")}
+    assert "doc-3" not in titles(store_uri)
+    assert [row["code"] for row in picture(store_uri)["quarantine"] if row["uri"].endswith("doc-3.txt")] == ["not_encodable"]
+    assert_whole(store_uri)
+
+
+def test_an_interrupted_switch_is_finished(corpus, store_uri, monkeypatch):
+    from lloco_core.store import switching
+
+    def interrupted(*_):
+        raise RuntimeError("killed here")
+
+    monkeypatch.setattr(switching, "finish_switch", interrupted)
+    with pytest.raises(RuntimeError, match="killed here"):
+        ingest(corpus, store_uri, "night-2", encoder="toy-2")
+    monkeypatch.undo()
+    assert Store(store_uri).objects.stat(MARKER)
+    ingest(corpus, store_uri, "night-3", encoder="toy-2")
+    assert Store(store_uri).objects.stat(MARKER) is None
+    assert fingerprints(store_uri) == {("north", "toy-2"), ("south", "toy-2")}
+    assert_whole(store_uri)
+
+
+def test_a_preview_changes_nothing(corpus, store_uri):
+    (corpus / "north" / "doc-1.txt").write_text("another text")
+    (corpus / "north" / "doc-3.txt").unlink()
+    before = sorted(str(path) for path in Path(store_uri).rglob("*"))
+    plan = preview_corpus(CorpusConfig(uri=str(corpus)), StoreConfig(uri=store_uri), Store(store_uri), ENCODER)
+    assert (plan.n_shards, plan.n_removed, plan.n_unchanged, len(plan.shards)) == (1, 1, 8, 0)
+    assert sorted(str(path) for path in Path(store_uri).rglob("*")) == before
+
+
+def test_one_percent_of_the_documents_costs_one_percent_of_the_work(tmp_path):
+    folder, uri = tmp_path / "many", str(tmp_path / "store")
+    (folder / "g").mkdir(parents=True)
+    for number in range(200):
+        (folder / "g" / f"doc-{number:03}.txt").write_text(f"Document {number}. " + "A sentence of it. " * 10)
+    ingest(folder, uri, "night-1", shard_objects=100)
+    assert sum(encoded(uri).values()) == 200
+    forget_log(uri)
+    ingest(folder, uri, "night-2", shard_objects=100)
+    assert encoded(uri) == {}
+    for number in (17, 170):
+        (folder / "g" / f"doc-{number:03}.txt").write_text(f"Edited {number}.")
+    ingest(folder, uri, "night-3", shard_objects=100)
+    assert encoded(uri) == {"doc-017": 1, "doc-170": 1}
+    ledger = Store(uri).dataset("ledger").to_table(filter="entry = 'shard'").to_pylist()
+    tokens = {run: sum(row["n_tokens"] for row in ledger if row["run_id"] == run) for run in ("night-1", "night-3")}
+    assert tokens["night-3"] <= 0.02 * tokens["night-1"]
