@@ -45,7 +45,7 @@ class Outage:
     def __init__(self, ceph, kill, seconds=OUTAGE_SECONDS):
         self.ceph, self.kill, self.seconds = ceph, kill, seconds
         self.error = None
-        self._restarter = threading.Thread(target=self._restart)
+        self._restarter = threading.Thread(target=self._restart, daemon=True)
 
     def begin(self):
         self.kill()
@@ -89,7 +89,7 @@ def soon(act):
 
 
 MOMENTS = {
-    "the gateway, before a shard is written": ("kill_gateway", lambda patch, act: before(patch, loop.pipeline, "compress_shard", 2, act)),
+    "the gateway, before a record is written": ("kill_gateway", lambda patch, act: before(patch, write, "save_record", 2, act)),
     "everything, inside a commit": ("kill", lambda patch, act: before(patch, Committer, "_append", 6, act)),
     "the gateway, while vectors are written": ("kill_gateway", lambda patch, act: before(patch, write, "write_fragments", 4, soon(act))),
 }
