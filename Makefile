@@ -45,7 +45,7 @@ test: setup ## Run the tests (under 12 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not real" tests $(ARGS)
 
 .PHONY: test-real
-test-real: setup ## Run the slow tests against real services (Prefect server and worker, README commands)
+test-real: setup ## Run the slow tests against real services (Ceph, Prefect server and worker, README commands)
 	$(BIN)/python -m pytest -m real tests $(ARGS)
 
 .PHONY: lint

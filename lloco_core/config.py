@@ -113,6 +113,8 @@ class StoreConfig(Concern):
     """A committer silent for this long is taken for dead and its lease is taken over."""
     lease_wait_seconds: float = Field(0, ge=0)
     """How long a run waits for a living committer to end before it is refused."""
+    check_conditional_writes: bool = True
+    """Refuse to write to a store that ignores create-only writes (`If-None-Match: *`): two runs at once would lose rows there."""
     vectors: VectorFormat = "float16"
     """Numbers of summary vectors; the two 8-bit formats halve the store and keep one scale per vector. Fixed when a store is made."""
 

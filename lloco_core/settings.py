@@ -14,6 +14,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lloco_core.credentials import MESSAGE, has_credentials
 from lloco_core.errors import ConfigurationError
 
+CONNECT_SECONDS = 10
+"""An S3 endpoint that does not take a connection for this long is given up; the request is sent again."""
+
+REQUEST_SECONDS = 60
+"""A request to S3 without an answer is given up after this long, and sent again."""
+
+LANCE_RETRIES = 10_000
+"""So many that the time decides: the pauses between the attempts are random and mostly below a second."""
+
 
 class Settings(BaseSettings):
     """Surroundings of this process. AWS names are the standard ones, so that existing deployments just work."""
@@ -25,6 +34,8 @@ class Settings(BaseSettings):
     aws_access_key_id: str | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
     aws_secret_access_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
     aws_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
+    s3_outage_seconds: float = Field(90, ge=0, le=3600, validation_alias="LLOCO_S3_OUTAGE_SECONDS")
+    """Outages of S3 up to this long are waited out by everything that reads or writes there."""
     teacher_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("LLOCO_TEACHER_API_KEY", "OPENAI_API_KEY"))
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
     git_commit: str = Field("unknown", validation_alias="LLOCO_GIT_COMMIT")
@@ -53,16 +64,17 @@ def settings() -> Settings:
 
 
 def lance_storage_options() -> dict[str, str]:
-    """Storage options for Lance and LanceDB on S3. Retries ride out a short outage of the store.
+    """Storage options for Lance and LanceDB on S3: a request is repeated for the longest outage and one unanswered request more.
 
     Without keys in the environment the client's own credential chain (instance role, profile) is used.
     """
     env = settings()
     options = {
         "region": env.aws_region,
-        "client_max_retries": "12",
-        "client_retry_timeout": "120",
-        "request_timeout": "60s",
+        "client_max_retries": str(LANCE_RETRIES),
+        "client_retry_timeout": f"{env.s3_outage_seconds + REQUEST_SECONDS:.0f}",
+        "connect_timeout": f"{CONNECT_SECONDS}s",
+        "request_timeout": f"{REQUEST_SECONDS}s",
     }
     if env.aws_endpoint_url:
         options["endpoint"] = env.aws_endpoint_url
@@ -76,7 +88,10 @@ def lance_storage_options() -> dict[str, str]:
     return options
 
 
-RAY_ENVIRONMENT = {
+S3_ENVIRONMENT = {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}
+"""For the AWS SDK inside pyarrow, which has no such option: by default it sends checksums after the data, which Ceph refuses (411)."""
+
+RAY_ENVIRONMENT = S3_ENVIRONMENT | {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # worker output would be printed twice
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # progress is reported per committed batch

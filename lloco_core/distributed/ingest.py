@@ -20,6 +20,7 @@ from lloco_core.distributed.metrics import IngestMetrics, RayMetrics
 from lloco_core.distributed.models import ModelFacts, inspect_models
 from lloco_core.distributed.session import resolve_encoder
 from lloco_core.errors import CommitError
+from lloco_core.objects.conditional import check_conditional_writes
 from lloco_core.observe.busy import EncoderBusy
 from lloco_core.observe.cost import GroupCosts
 from lloco_core.planning import Plan, plan_corpus
@@ -117,10 +118,12 @@ class Progress:
 
 @contextmanager
 def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
-    """Prepare the store, take the lease, and finish what was interrupted. Needs a Ray session."""
+    """Check and prepare the store, take the lease, and finish what was interrupted. Needs a Ray session."""
+    store = Store(config.store.uri)
+    if config.store.check_conditional_writes:
+        check_conditional_writes(store.objects)
     config = config.model_copy(update={"encoder": resolve_encoder(config.encoder, config.cluster)})
     models = inspect_models(config.encoder, config.retrieval)
-    store = Store(config.store.uri)
     metrics = RayMetrics(store.root, run_id)
     waiting = config.store.lease_seconds, config.store.lease_wait_seconds
     with metrics.lost_leases(), commit_lease(store, run_id, *waiting) as lease:

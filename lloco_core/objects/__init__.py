@@ -26,11 +26,11 @@ __all__ = [
 ]
 
 
-def open_objects(root: str) -> Objects:
-    """Open a folder path, a `file://` URI, or an `s3://bucket/prefix` URI."""
+def open_objects(root: str, outage_seconds: float | None = None) -> Objects:
+    """Open a folder path, a `file://` URI, or an `s3://bucket/prefix` URI; see `S3Objects` for the outage."""
     scheme = _scheme(refuse_credentials(root))
     if scheme == "s3":
-        return S3Objects(root)
+        return S3Objects(root, outage_seconds)
     if scheme in ("", "file"):
         return LocalObjects(root)
     raise ConfigurationError(f"cannot open {root!r}: scheme {scheme!r} is not supported; use a folder or s3://bucket/prefix")

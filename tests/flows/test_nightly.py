@@ -23,6 +23,7 @@ def _objects(client: Any, bucket: str) -> dict[str, bytes]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
 def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3):
     from flows.nightly import nightly
 

@@ -105,3 +105,13 @@ def test_secrets_are_not_readable(monkeypatch: pytest.MonkeyPatch):
         assert options["allow_http"] == "true"
     finally:
         settings.cache_clear()
+
+
+def test_lance_waits_as_long_as_the_setting_says(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LLOCO_S3_OUTAGE_SECONDS", "45")
+    settings.cache_clear()
+    try:
+        options = lance_storage_options()
+        assert (options["request_timeout"], options["client_retry_timeout"]) == ("60s", "105")
+    finally:
+        settings.cache_clear()

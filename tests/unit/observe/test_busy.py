@@ -141,7 +141,7 @@ def test_without_measurements_there_is_no_share():
 
 def test_records_keep_the_interval_and_old_ones_still_load(tmp_path: Path):
     objects = LocalObjects(str(tmp_path))
-    new, old = record("plan-1", "a", 100.0, 104.0, busy=4.0), record("plan-2", busy=3.0)
+    new, old = record("1", "a", 100.0, 104.0, busy=4.0), record("2", busy=3.0)
     save_record(objects, new)
     save_record(objects, old)
     path = tmp_path / "_plans" / "plan" / "plan-2.json"
