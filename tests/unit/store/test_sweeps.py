@@ -113,10 +113,10 @@ def test_leftovers_go_when_they_are_old(leftovers):
     ]
 
 
-def test_unfinished_writes_are_dropped(store, request):
+def test_unfinished_writes_are_dropped(store):
     if isinstance(store.objects, S3Objects):
         key = f"{store.objects.prefix}/segments.lance/data/big.lance"
-        request.getfixturevalue("s3").create_multipart_upload(Bucket=BUCKET, Key=key)
+        store.objects._client.create_multipart_upload(Bucket=BUCKET, Key=key)
     else:
         Path(store.root, "adapters", WRITING + "1").parent.mkdir()
         Path(store.root, "adapters", WRITING + "1").write_bytes(b"half")
