@@ -62,6 +62,10 @@ format: setup ## Format the code
 stack: setup ## Start a Prefect server and a process worker on this machine, and deploy the flows
 	$(BIN)/python infra/local_stack.py
 
+.PHONY: plan
+plan: setup ## Say what `make run` would do and cost, and change nothing: make plan [CORPUS=...] [STORE=...] [CONFIG=...] [ARGS=...]
+	$(BIN)/python -m flows.plan_corpus --config $(CONFIG) --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
+
 .PHONY: maintain
 maintain: setup ## Maintain the store of `make run`: compaction, indices, old nights, orphans: make maintain [STORE=...] [ARGS=...]
 	$(BIN)/python -m flows.maintain_store --store.uri "$(STORE)" $(ARGS)

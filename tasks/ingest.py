@@ -9,7 +9,9 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.cache_policies import NO_CACHE
 
 if TYPE_CHECKING:
+    from lloco_core.config import NightlyConfig
     from lloco_core.distributed.ingest import Ingest, IngestTotals, Progress
+    from lloco_core.observe.preview import Preview
     from lloco_core.planning import Plan
 
 
@@ -20,17 +22,19 @@ def plan(ingest: Ingest) -> Plan:
 
     result = plan_ingest(ingest)
     get_run_logger().info("%s", result.describe())
-    create_table_artifact(
-        key="plan",
-        table=[
-            {"what": "objects listed", "count": result.n_objects},
-            {"what": "unchanged", "count": result.n_unchanged},
-            {"what": "documents quarantined before", "count": result.n_quarantined},
-            {"what": "shards to encode", "count": len(result.shards)},
-            {"what": "bytes to read", "count": result.n_bytes},
-        ],
-        description=f"Plan {result.plan_id}",
-    )
+    table = [{"what": what, "count": count} for what, count in result.facts()]
+    create_table_artifact(key="plan", table=table, description=f"Plan {result.plan_id}")
+    return result
+
+
+@task(name="preview", cache_policy=NO_CACHE)
+def preview(config: NightlyConfig) -> Preview:
+    """Say what an ingest would do and cost."""
+    from lloco_core.distributed.ingest import preview_ingest
+
+    result = preview_ingest(config)
+    table = [{"what": what, "value": value} for what, value in result.facts()]
+    create_table_artifact(key="preview", table=table, description=f"Preview of {config.corpus.uri}")
     return result
 
 
@@ -57,6 +61,7 @@ def compress_and_commit(ingest: Ingest, plan: Plan) -> IngestTotals:
             {"what": "passages", "count": totals.n_passages},
             {"what": "tokens", "count": totals.n_tokens},
             {"what": "tokens encoded", "count": totals.n_encoded_tokens},
+            {"what": "documents removed", "count": totals.n_removed},
             {"what": "encoder seconds", "count": round(totals.encode_seconds, 1)},
             {"what": "encoder busy", "count": str(totals.encoder_busy)},
             *({"what": f"quarantined: {code}", "count": count} for code, count in sorted(totals.reasons.items())),

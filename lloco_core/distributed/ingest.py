@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lloco_core.corpus.sources import corpus_uri
@@ -22,9 +23,12 @@ from lloco_core.distributed.session import resolve_encoder
 from lloco_core.errors import CommitError
 from lloco_core.objects.conditional import check_conditional_writes
 from lloco_core.observe.busy import EncoderBusy
-from lloco_core.observe.cost import GroupCosts
-from lloco_core.planning import Plan, plan_corpus
+from lloco_core.observe.cost import GroupCosts, Price
+from lloco_core.observe.preview import Preview
+from lloco_core.planning import Plan, plan_corpus, preview_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
+from lloco_core.store.costs import store_costs
+from lloco_core.store.duplicates import settle_duplicates
 from lloco_core.store.fencing import commit_lease
 from lloco_core.store.forget import erase_interrupted
 from lloco_core.store.forgotten import forgotten_names
@@ -147,6 +151,19 @@ def _refuse_other_embedder(store: Store, model: str) -> None:
         )
 
 
+def preview_ingest(config: NightlyConfig) -> Preview:
+    """What an ingest would do and cost; nothing is written. Needs a Ray session, for the facts about the models."""
+    encoder = resolve_encoder(config.encoder, config.cluster)
+    models = inspect_models(encoder, config.retrieval)
+    with TemporaryDirectory() as folder:
+        store = Store(config.store.uri)
+        if not store.exists("documents"):  # everything is new
+            store = Store(folder)
+            store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
+        plan = preview_corpus(config.corpus, config.store, store, models.encoder_fingerprint)
+        return Preview.of(plan, store_costs(store.root).total, Price.of(config.cluster))
+
+
 def plan_ingest(ingest: Ingest) -> Plan:
     """List the corpus and decide what has to be encoded."""
     plan = plan_corpus(ingest.config.corpus, ingest.config.store, ingest.store, ingest.models.encoder_fingerprint)
@@ -169,6 +186,7 @@ def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progres
             on_commit(Progress(totals.n_shards, plan.n_shards, totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
         committer.close()
     totals.switched_groups = switch_groups(ingest.store, ingest.lease, ingest.models.encoder_fingerprint)
+    totals.n_quarantined += settle_duplicates(ingest.store, ingest.lease, ingest.run_id)
     return totals
 
 

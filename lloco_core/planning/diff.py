@@ -56,7 +56,7 @@ SELECT l.*, f.is_stored, f.has_version, f.n_documents, coalesce(q.n, 0) AS n_rej
             WHEN coalesce(q.n, 0) > 0 AND NOT f.has_version AND NOT $retry THEN 'quarantined'
             WHEN f.has_version AND NOT f.is_stored THEN 'reencode'
             ELSE 'fresh' END AS verdict,
-       CASE WHEN f.has_version AND f.known_tokens > 0 THEN f.known_tokens
+       CASE WHEN f.has_version AND f.known_tokens > 0 THEN CAST(f.known_tokens AS BIGINT)
             ELSE CAST(ceil(l.size * coalesce(t.factor, $text)
                       * CASE WHEN regexp_matches(lower(l.uri), '\\.(gz|zst)$') THEN $unpacked ELSE 1 END) AS BIGINT) END AS tokens
 FROM listing l

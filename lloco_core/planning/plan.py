@@ -63,6 +63,21 @@ class Plan:
         """Whether there is anything to encode or to remove."""
         return bool(self.n_shards or self.n_removed or self.n_resolved)
 
+    def facts(self) -> list[tuple[str, int]]:
+        """The plan as a table."""
+        return [
+            ("objects listed", self.n_objects),
+            ("unchanged", self.n_unchanged),
+            ("documents quarantined before", self.n_quarantined),
+            ("documents gone", self.n_removed),
+            ("of them moved", self.n_moved),
+            ("objects for another encoder", self.n_reencoded),
+            ("left to later nights", self.n_deferred),
+            ("shards to encode", self.n_shards),
+            ("bytes to read", self.n_bytes),
+            ("tokens to encode, estimated", self.n_tokens),
+        ]
+
     def describe(self) -> str:
         """The plan in one line."""
         parts = [

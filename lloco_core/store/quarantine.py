@@ -12,6 +12,8 @@ from lloco_core.store.fencing import open_to_write
 from lloco_core.store.tables import Store, sql_list
 
 if TYPE_CHECKING:
+    import lance
+
     from lloco_core.store.lease import CommitLease
     from lloco_core.store.records import ShardRecord
     from lloco_core.types import Rejection
@@ -26,22 +28,39 @@ def record_rejections(store: Store, lease: CommitLease, batch: list[ShardRecord]
     table = open_to_write(store, lease, "quarantine")
     before = table.to_table(filter=f"source_uri IN ({sql_list(read)})").to_pylist() if read else []
     known = {row["uri"]: row for row in before}
-    rows = [_row(rejection, record, known.get(rejection.uri)) for record in batch for rejection in record.rejections]
+    rows = [
+        _row(rejection, _source_of(rejection, record), record.run_id, known.get(rejection.uri))
+        for record in batch
+        for rejection in record.rejections
+    ]
     resolved = sorted(set(known) - {row["uri"] for row in rows})
-    if rows:
-        unique = {row["uri"]: row for row in rows}  # an upsert refuses two rows of one key
-        source = pa.Table.from_pylist(list(unique.values()), schema=schema.QUARANTINE)
-        table.merge_insert("uri").when_matched_update_all().when_not_matched_insert_all().execute(source)
+    _upsert(table, rows)
     if resolved:
         open_to_write(store, lease, "quarantine").delete(f"uri IN ({sql_list(resolved)})")
 
 
-def _row(rejection: Rejection, record: ShardRecord, before: dict[str, Any] | None) -> dict[str, Any]:
+def add_rejections(store: Store, lease: CommitLease, rejections: list[Rejection], sources: list[str], run_id: str) -> None:
+    """Write rejections of documents, each with the object it lies in; nothing else of these objects changes."""
+    table = open_to_write(store, lease, "quarantine")
+    _upsert(table, [_row(rejection, source, run_id, None) for rejection, source in zip(rejections, sources, strict=True)])
+
+
+def _upsert(table: lance.LanceDataset, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        unique = {row["uri"]: row for row in rows}  # an upsert refuses two rows of one key
+        source = pa.Table.from_pylist(list(unique.values()), schema=schema.QUARANTINE)
+        table.merge_insert("uri").when_matched_update_all().when_not_matched_insert_all().execute(source)
+
+
+def _source_of(rejection: Rejection, record: ShardRecord) -> str:
+    return rejection.uri if rejection.uri in record.source_uris else rejection.uri.rpartition("#")[0]
+
+
+def _row(rejection: Rejection, source: str, run_id: str, before: dict[str, Any] | None) -> dict[str, Any]:
     now = datetime.now(UTC)
     attempts = 1
     if before:
-        attempts = before["attempts"] + (before["run_id"] != record.run_id)
-    source = rejection.uri if rejection.uri in record.source_uris else rejection.uri.rpartition("#")[0]
+        attempts = before["attempts"] + (before["run_id"] != run_id)
     return {
         "uri": rejection.uri,
         "source_uri": source,
@@ -52,5 +71,5 @@ def _row(rejection: Rejection, record: ShardRecord, before: dict[str, Any] | Non
         "first_seen": before["first_seen"] if before else now,
         "last_seen": now,
         "attempts": attempts,
-        "run_id": record.run_id,
+        "run_id": run_id,
     }

@@ -140,7 +140,7 @@ def _segments(documents: list[CompressedDocument], versions: dict[str, str], tab
     packed = [pack(segment.summary, format_of(table_schema)) for _, segment in rows]
     columns = {
         "doc_id": [document.document.doc_id for document, _ in rows],
-        "version_id": [versions[document.document.doc_id] for document, _ in rows],
+        "version_id": [versions[document.document.uri] for document, _ in rows],
         "segment_index": [segment.index for _, segment in rows],
         "prefix_hash": [segment.prefix_hash for _, segment in rows],
         "token_start": [segment.token_start for _, segment in rows],
@@ -166,7 +166,7 @@ def _passages(documents: list[CompressedDocument], versions: dict[str, str], tab
     vectors = np.concatenate([document.passage_vectors for document in documents]).astype(np.float32)
     columns = {
         "doc_id": [document.document.doc_id for document, _ in rows],
-        "version_id": [versions[document.document.doc_id] for document, _ in rows],
+        "version_id": [versions[document.document.uri] for document, _ in rows],
         "group_id": [document.group for document, _ in rows],
         "passage_index": [passage.index for _, passage in rows],
         "segment_index": [_segment_at(document, passage.char_start) for document, passage in rows],
@@ -179,13 +179,13 @@ def _passages(documents: list[CompressedDocument], versions: dict[str, str], tab
 
 
 def _versions(shard: CompressedShard, fingerprint: str) -> dict[str, str]:
-    """Version of every document of a shard. An unchanged one keeps its own, which its segments and passages carry."""
-    versions = {document.doc_id: shard.shard.known[document.doc_id].version_id for document in shard.unchanged}
+    """Version of every document of a shard, by URI. An unchanged one keeps its own, which its segments and passages carry."""
+    versions = {document.uri: shard.shard.known[document.doc_id].version_id for document in shard.unchanged}
     sources = {source.uri for source in shard.shard.objects}
     for item in shard.documents:
         document = item.document
         source = _source_of(document, sources)
-        versions[document.doc_id] = version_id(document.doc_id, source, document.content_hash, item.group, fingerprint)
+        versions[document.uri] = version_id(document.doc_id, source, document.content_hash, item.group, fingerprint)
     return versions
 
 
@@ -215,7 +215,7 @@ def _documents(shard: CompressedShard, versions: dict[str, str], writing: Writin
         "created_at": now,
     }
     for row in rows:
-        row |= common | {"version_id": versions[row["doc_id"]], "status": writing.status_in(row["group_id"])}
+        row |= common | {"version_id": versions[row["uri"]], "status": writing.status_in(row["group_id"])}
     return pa.Table.from_pylist(rows, schema=schema.DOCUMENTS)
 
 

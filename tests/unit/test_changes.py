@@ -2,12 +2,15 @@
 
 import json
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from lloco_core.config import CorpusConfig, StoreConfig
 from lloco_core.errors import PlanRefused
+from lloco_core.observe.cost import Cost, Price
+from lloco_core.observe.preview import Preview
 from lloco_core.planning import preview_corpus
 from lloco_core.store.read import open_night
 from lloco_core.store.switching import MARKER
@@ -130,6 +133,27 @@ def test_another_corpus_in_the_same_store_is_left_alone(corpus, store_uri, tmp_p
     assert len(titles(store_uri)) == 11
 
 
+def test_an_id_that_two_objects_claim_belongs_to_one_of_them(tmp_path):
+    folder, uri = tmp_path / "corpus" / "rows", str(tmp_path / "store")
+    folder.mkdir(parents=True)
+    for name in ("a", "b"):
+        (folder / f"{name}.jsonl").write_text("\n".join(json.dumps({"id": row, "text": f"{row} of {name}"}) for row in ("same", name)))
+    ingest(folder.parent, uri, "night-1", options={"id_field": "id"})
+    assert {row.doc_id: row.uri.rpartition("/")[2] for row in open_night(uri).documents()} == {
+        "a": "a.jsonl#a",
+        "b": "b.jsonl#b",
+        "same": "a.jsonl#same",
+    }
+    [refused] = picture(uri)["quarantine"]
+    assert (refused["code"], refused["source_uri"].rpartition("/")[2]) == ("id_duplicate", "b.jsonl")
+    assert "belongs to file://" in refused["message"]
+    assert_whole(uri)
+    forget_log(uri)
+    ingest(folder.parent, uri, "night-2", options={"id_field": "id"})
+    assert open_night(uri).name == "night-1"  # nothing to do
+    assert encoded(uri) == {}
+
+
 def test_a_missing_mount_is_refused(corpus, store_uri):
     for path in (corpus / "north").iterdir():
         path.unlink()
@@ -220,6 +244,11 @@ def test_a_preview_changes_nothing(corpus, store_uri):
     plan = preview_corpus(CorpusConfig(uri=str(corpus)), StoreConfig(uri=store_uri), Store(store_uri), ENCODER)
     assert (plan.n_shards, plan.n_removed, plan.n_unchanged, len(plan.shards)) == (1, 1, 8, 0)
     assert sorted(str(path) for path in Path(store_uri).rglob("*")) == before
+    rate = Cost(encoded_tokens=1000, encoder_microseconds=10_000_000)
+    found = dict(Preview.of(plan, rate, Price(Fraction(36), "EUR")).facts())
+    assert (found["documents gone"], found["shards to encode"], found["tokens to encode, estimated"]) == ("1", "1", "3")
+    assert (found["encoder seconds, estimated"], found["cost, estimated"]) == ("0 at 100 tokens/s", "0.00 EUR")
+    assert "nothing was encoded into this store" in dict(Preview.of(plan, Cost(), None).facts())["encoder seconds, estimated"]
 
 
 def test_one_percent_of_the_documents_costs_one_percent_of_the_work(tmp_path):

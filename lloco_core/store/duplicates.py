@@ -1,0 +1,56 @@
+"""Two objects that claim the same document id: one keeps it, the other is quarantined.
+
+Within one object the reader refuses a second row with an id (`corpus.formats`); two objects meet only in the tables.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from lloco_core.store.fencing import open_to_write
+from lloco_core.store.quarantine import add_rejections
+from lloco_core.store.retire import drop_versions, parts
+from lloco_core.store.tables import Store, sql_list
+from lloco_core.types import Rejection
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lloco_core.store.lease import CommitLease
+
+CODE = "id_duplicate"
+
+
+def settle_duplicates(store: Store, lease: CommitLease, run_id: str) -> int:
+    """Quarantine documents whose id another object's document has; the first object by URI keeps it. Returns how many."""
+    refused = [(row, kept) for rows in _claims(store).values() for kept, *others in [rows] for row in others]
+    if not refused:
+        return 0
+    add_rejections(store, lease, [_rejection(row, kept) for row, kept in refused], [row["source_uri"] for row, _ in refused], run_id)
+    versions = [(row["version_id"], row["doc_id"]) for row, _ in refused]
+    drop_versions(store, lease, versions)
+    for part in parts(versions):
+        where = f"status = 'active' AND version_id IN ({sql_list([version for version, _ in part])})"
+        open_to_write(store, lease, "documents").update({"status": "'superseded'"}, where=where)
+    return len(refused)
+
+
+def _claims(store: Store) -> dict[str, list[dict[str, Any]]]:
+    """Documents per id that more than one object claims, by URI of the object."""
+    ids = store.dataset("documents").to_table(columns=["doc_id"], filter="status = 'active'")["doc_id"]
+    counts = pc.value_counts(ids)
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for part in parts([(doc_id, doc_id) for doc_id in sorted(repeated)]):
+        where = f"status = 'active' AND doc_id IN ({sql_list([doc_id for doc_id, _ in part])})"
+        columns = ["doc_id", "version_id", "uri", "source_uri", "etag"]
+        for row in store.dataset("documents").to_table(columns=columns, filter=where).to_pylist():
+            found.setdefault(row["doc_id"], []).append(row)
+    return {doc_id: sorted(rows, key=lambda row: (row["source_uri"], row["uri"])) for doc_id, rows in found.items()}
+
+
+def _rejection(row: dict[str, Any], kept: dict[str, Any]) -> Rejection:
+    message = f"id {row['doc_id']!r} belongs to {kept['uri']} already; give every document an id of its own"
+    return Rejection(row["uri"], row["etag"], "commit", CODE, message)
