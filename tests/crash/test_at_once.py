@@ -12,19 +12,22 @@ from pathlib import Path
 
 import pytest
 
+from lloco_core.settings import settings
 from lloco_core.store.read import open_night
-from tests.conftest import BUCKET
+from tests.conftest import BUCKET, S3_SERVERS, endpoint_of, reach
 from tests.crash.drill import ledger
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.fixture(params=["folder", "s3"])
-def store_uri(request, tmp_path):
+@pytest.fixture(params=["folder", *S3_SERVERS])
+def store_uri(request, tmp_path, monkeypatch):
     if request.param == "folder":
-        return str(tmp_path / "store")
-    request.getfixturevalue("s3")
-    return f"s3://{BUCKET}/{tmp_path.name}"
+        yield str(tmp_path / "store")
+        return
+    reach(endpoint_of(request), monkeypatch)
+    yield f"s3://{BUCKET}/{tmp_path.name}"
+    settings.cache_clear()
 
 
 def run_nights(folder, store_uri, nights, wait):

@@ -16,9 +16,10 @@ from lloco_core.errors import StorageError
 from lloco_core.objects import open_objects
 from lloco_core.registry.active import activate, active_adapter
 from lloco_core.registry.candidates import adapter_name
+from lloco_core.settings import settings
 from lloco_core.store.read import open_night
 from lloco_core.store.tables import Store
-from tests.conftest import BUCKET
+from tests.conftest import BUCKET, S3_SERVERS, endpoint_of, reach
 from tests.crash.loop import ingest
 
 NAMES = [
@@ -58,21 +59,22 @@ IDS = ["it's", "' OR 1=1 --", "Id", "id", "\u00e9", "e\u0301", "100%", "*", "_pl
 REFUSED_IDS = ["../x", "a/b", "a\\b", "..", "nul\x00", "line\n", "\u202e", "x" * 257, "", True]
 
 
-@pytest.fixture(params=["folder", "s3"])
-def place(request, tmp_path):
+@pytest.fixture(params=["folder", *S3_SERVERS])
+def place(request, tmp_path, monkeypatch):
     """Where corpora and stores lie; and a function that lists everything there with its content."""
     if request.param == "folder":
         root = str(tmp_path / "place")
-        return root, lambda: {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    client = request.getfixturevalue("s3")
+        yield root, lambda: {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        return
+    reach(endpoint_of(request), monkeypatch)
     root = f"s3://{BUCKET}/{tmp_path.name}"
     objects = open_objects(f"s3://{BUCKET}")
-    assert client
 
     def everything():
         return {objects.uri(item.key): item.etag for item in objects.list()}
 
-    return root, everything
+    yield root, everything
+    settings.cache_clear()
 
 
 def test_hostile_names_of_folders_and_files(place, tmp_path):
