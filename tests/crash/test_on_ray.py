@@ -23,6 +23,8 @@ from tests.crash.drill import ledger, picture, write_corpus
 
 REPOSITORY = Path(__file__).parents[2]
 
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
@@ -98,7 +100,7 @@ def night(corpus, store_uri, run_id, folder, victim=""):
     environment = os.environ | {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     environment.pop("RAY_ADDRESS", None)
     arguments = [sys.executable, "-m", "tests.crash.on_ray", str(corpus), store_uri, run_id, str(report), *filter(None, [victim])]
-    done = subprocess.run(arguments, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(arguments, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=250)
     assert done.returncode == (-9 if victim == "driver" else 0), done.stderr[-3000:]
     return json.loads(report.read_text()) if report.exists() else {}
 
