@@ -45,7 +45,7 @@ test: setup ## Run the tests (under 12 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not real" tests $(ARGS)
 
 .PHONY: test-real
-test-real: setup ## Run the slow tests against real services (Prefect server and worker, README commands)
+test-real: setup ## Run the slow tests against real services (Ceph, Prefect server and worker, README commands)
 	$(BIN)/python -m pytest -m real tests $(ARGS)
 
 .PHONY: lint
@@ -62,6 +62,10 @@ format: setup ## Format the code
 stack: setup ## Start a Prefect server and a process worker on this machine, and deploy the flows
 	$(BIN)/python infra/local_stack.py
 
+.PHONY: maintain
+maintain: setup ## Maintain the store of `make run`: compaction, indices, old nights, orphans: make maintain [STORE=...] [ARGS=...]
+	$(BIN)/python -m flows.maintain_store --store.uri "$(STORE)" $(ARGS)
+
 .PHONY: status
 status: setup ## Show the store of `make run`
 	$(BIN)/lloco status --store "$(STORE)"
@@ -73,6 +77,10 @@ clean: ## Remove the store, corpus, and Prefect database of `make run`
 .PHONY: benchmark-pipeline
 benchmark-pipeline: setup ## Compare the pipeline's encode stage with the encoder alone, on the same documents
 	$(BIN)/python benchmarks/pipeline.py $(ARGS)
+
+.PHONY: benchmark-compaction
+benchmark-compaction: setup ## Measure the memory of compacting wide rows, and what a second pass rewrites
+	$(BIN)/python benchmarks/compaction.py $(ARGS)
 
 .PHONY: benchmark-night
 benchmark-night: setup ## Measure the default night and update the README's table

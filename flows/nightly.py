@@ -14,6 +14,7 @@ from flows.ingest_corpus import ingest
 from flows.register_adapters import register_waiting
 from lloco_core.config import NightlyConfig
 from lloco_core.errors import LlocoError
+from lloco_core.observe.printable import printable
 from lloco_core.observe.report import RunReport, enforce_quarantine
 from tasks.closing import ask_closing_questions
 from tasks.report import publish_report
@@ -45,7 +46,7 @@ def main() -> None:
     try:
         print_report(nightly(parse_options()))
     except LlocoError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))
 
 
 if __name__ == "__main__":

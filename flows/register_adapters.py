@@ -1,4 +1,4 @@
-"""Register the adapters that wait as candidates: validate, gate, publish, record, activate."""
+"""Register the adapters that wait as candidates: validate, gate, publish, record, activate; then the newest night gets them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ def register_adapters(config: NightlyConfig) -> list[str]:
 
 
 def register_waiting(report: RunReport) -> None:
-    """Register every waiting candidate of the store; shared with the other flows."""
+    """Register every waiting candidate of the store, and publish what is active with the newest night; shared with the other flows."""
     from lloco_core.adapters import waiting_candidates
     from lloco_core.store.tables import Store
 
     with report.stages.stage("register"):
         store = Store(report.config.store.uri)
         report.adapters += [steps.register(store, candidate) for candidate in waiting_candidates(store)]
+        steps.publish_adapters(store)
         if report.adapters:
             steps.publish_outcomes(report.adapters)

@@ -1,17 +1,22 @@
-"""`lloco`: look at a store and ask it. Read-only (`export` writes a new folder), needs neither Prefect nor a cluster."""
+"""`lloco`: look at a store, ask it, take it back to an earlier night, forget documents. Needs neither Prefect nor a cluster."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from lloco_core.errors import LlocoError
+from lloco_core.errors import ConfigurationError, LlocoError
+from lloco_core.observe.printable import printable
+
+if TYPE_CHECKING:
+    from lloco_core.store.forgotten import Forgotten
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
@@ -38,12 +43,13 @@ def ask(
     if as_json:
         typer.echo(json.dumps(asdict(answer), indent=2))
         return
-    console.print(answer.text or "(the model gave no answer)", style="bold", markup=False)
-    console.print(f"group {answer.group}, adapter {answer.adapter_id or 'none'}, {answer.n_vectors} vectors", markup=False)
+    for line in (answer.text or "(the model gave no answer)").split("\n"):
+        _print(line, style="bold")
+    _print(f"group {answer.group}, adapter {answer.adapter_id or 'none'}, {answer.n_vectors} vectors")
     for source in answer.sources:
         page = f", page {source.page}" if source.page else ""
-        console.print(f"source: {source.uri}{page}, characters {source.char_start}..{source.char_end}", markup=False)
-        console.print("  " + " ".join(source.quote.split())[:300], markup=False)
+        _print(f"source: {source.uri}{page}, characters {source.char_start}..{source.char_end}")
+        _print("  " + " ".join(source.quote.split())[:300])
 
 
 @app.command()
@@ -52,14 +58,14 @@ def status(store: StoreOption) -> None:
     from lloco_core.store.status import store_status
 
     report = store_status(store)
-    console.print(f"store {report.root}", markup=False)
-    console.print(f"summary vectors: {report.vectors}", markup=False)
+    _print(f"store {report.root}")
+    _print(f"summary vectors: {report.vectors}")
     _print_rows("nights", report.nights)
     _print_rows("groups of the newest night", report.groups)
     _print_rows("adapters", report.adapters)
     _print_rows("quarantine", report.quarantine)
     for line in report.warnings:
-        console.print(f"! {line}", markup=False)
+        _print(f"! {line}")
 
 
 @app.command()
@@ -79,6 +85,25 @@ def inspect(
 
 
 @app.command()
+def costs(
+    store: StoreOption,
+    since: Annotated[str | None, typer.Option(help="Count this night and later ones; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the costs as JSON.")] = False,
+) -> None:
+    """Show device seconds and money per group: encoding shared out by encoded tokens, training by adapter."""
+    from lloco_core.observe.terminal import cost_rows
+    from lloco_core.store.costs import store_costs
+
+    found = store_costs(store, since)
+    if as_json:
+        typer.echo(json.dumps({"store": store, "since": since, **found.as_json()}, indent=2))
+        return
+    _print_rows("costs" + (f" since {since}" if since else ""), cost_rows(found))
+    if unpriced := found.total.as_json()["unpriced_seconds"]:
+        console.print(f"{unpriced:,.1f} s are of runs without cluster.gpu_hour_price and not in the money", markup=False)
+
+
+@app.command()
 def doctor(
     store: Annotated[str | None, typer.Option("--store", help="Also check that this store can be written safely.")] = None,
     model: Annotated[str, typer.Option(help="Encoder checkpoint to check.")] = "reference",
@@ -88,9 +113,7 @@ def doctor(
 
     checks = run_checks(store, model)
     for check in checks:
-        console.print(
-            f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}", style=None if check.ok else "bold red", markup=False
-        )
+        _print(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}", style=None if check.ok else "bold red")
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
@@ -105,18 +128,70 @@ def export(
     from lloco_core.compressor.export import export_checkpoint
 
     export_checkpoint(load_encoder(model), folder, layout)
-    console.print(f"wrote {folder}", markup=False)
+    _print(f"wrote {folder}")
+
+
+def _print(line: str, style: str | None = None) -> None:
+    console.print(printable(line), style=style, markup=False, emoji=False)
+
+
+@app.command()
+def rollback(night: Annotated[str, typer.Argument(help="A published night; `lloco status` lists them.")], store: StoreOption) -> None:
+    """Make the newest state of a store equal to an earlier night."""
+    from lloco_core.store.rollback import rollback as run
+    from lloco_core.store.tables import Store
+
+    _print(f"the newest night is now {run(Store(store), night)}")
+
+
+@app.command()
+def forget(
+    store: StoreOption,
+    documents: Annotated[list[str] | None, typer.Argument(help="Document ids, URIs, titles, or ends of URIs.")] = None,
+    after_days: Annotated[float, typer.Option(min=0, help="How long old nights that hold the documents are kept.")] = 7.0,
+    now: Annotated[bool, typer.Option("--now", help="The same as --after-days 0.")] = False,
+    due: Annotated[bool, typer.Option("--due", help="Only finish what was begun: remove old versions that are due.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the reports as JSON.")] = False,
+) -> None:
+    """Remove documents from tables, indices, and objects, and later from old versions; report what held them."""
+    from lloco_core.store.forget import preview
+    from lloco_core.store.forgotten import describe_forgotten
+    from lloco_core.store.purge import forget_and_finish
+    from lloco_core.store.tables import Store
+
+    if bool(documents) == due:
+        raise ConfigurationError("lloco forget takes documents, or --due without documents")
+    opened = Store(store)
+    found = [preview(opened, document, 0.0 if now else after_days) for document in documents or ()]
+    if found and not yes:
+        typer.echo("\n".join(describe_forgotten(item) for item in found), err=True)
+        typer.confirm("Forget them?", abort=True, err=True)
+    _print_forgotten(forget_and_finish(opened, found), as_json)
+
+
+def _print_forgotten(items: list[Forgotten], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from lloco_core.store.forgotten import describe_forgotten
+
+    if as_json:
+        typer.echo(json.dumps([asdict(item) for item in items], indent=2))
+    elif not items:
+        _print("nothing is due")
+    for line in () if as_json else (line for item in items for line in describe_forgotten(item).splitlines()):
+        _print(line)
 
 
 def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
     if not rows:
-        console.print(f"{title}: none", markup=False)
+        _print(f"{title}: none")
         return
     table = Table(title=title, title_justify="left", show_edge=False)
     for number, name in enumerate(rows[0]):
         table.add_column(name, overflow="fold", no_wrap=number == 0)  # ids are for copying
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(printable(str(value))) for value in row.values()))
     console.print(table)
 
 
@@ -125,5 +200,5 @@ def main() -> None:
     try:
         app()
     except LlocoError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="bold red", markup=False)
+        Console(stderr=True, soft_wrap=True).print(printable(f"error: {error}"), style="bold red", markup=False, emoji=False)
         raise SystemExit(1) from None

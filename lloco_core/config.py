@@ -8,23 +8,22 @@ allowed. Nothing here reads the environment (that is `lloco_core.settings`) and 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lloco_core.credentials import MESSAGE, has_credentials
 
 REFERENCE_MODEL = "reference"
 """Name of the checkpoint that travels inside the package."""
 
 
-def _without_credentials(uri: str) -> str:
-    parts = urlsplit(uri)
-    secret_keys = {"secret", "secret_key", "secret_access_key", "access_key", "password", "token", "x-amz-signature"}
-    if "@" in parts.netloc or secret_keys & {key.lower() for key, _ in parse_qsl(parts.query)}:
-        raise ValueError("a URI must not carry credentials; put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+def _without_credentials(uri: object) -> object:
+    if isinstance(uri, str) and has_credentials(uri):
+        raise ValueError(MESSAGE)
     return uri
 
 
-Uri = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_credentials)]
+Uri = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(_without_credentials)]
 
 
 VectorFormat = Literal["float16", "int8", "float8_e4m3"]
@@ -65,6 +64,10 @@ class CorpusConfig(Concern):
     """Number of clusters; by default the best silhouette of 2 to 8."""
     max_bytes: int = Field(32 * 2**20, ge=1)
     """Larger objects are quarantined unread; also the limit after decompression."""
+    parse_seconds: float = Field(120, gt=0)
+    """An object whose parsing takes longer, twice, is quarantined."""
+    parse_memory_mb: int = Field(2048, ge=256)
+    """An object whose parsing takes more memory, twice, is quarantined. Every reading worker may take as much."""
     max_tokens: int = Field(131_072, ge=1)
     """Longer documents are quarantined."""
     quarantine_rate: float = Field(0.004, ge=0, le=1)
@@ -108,8 +111,28 @@ class StoreConfig(Concern):
     """Shards per commit."""
     lease_seconds: int = Field(600, ge=5)
     """A committer silent for this long is taken for dead and its lease is taken over."""
+    lease_wait_seconds: float = Field(0, ge=0)
+    """How long a run waits for a living committer to end before it is refused."""
+    check_conditional_writes: bool = True
+    """Refuse to write to a store that ignores create-only writes (`If-None-Match: *`): two runs at once would lose rows there."""
     vectors: VectorFormat = "float16"
     """Numbers of summary vectors; the two 8-bit formats halve the store and keep one scale per vector. Fixed when a store is made."""
+
+
+class MaintenanceConfig(Concern):
+    """What a store keeps, and how it is tidied up."""
+
+    keep_nights: int = Field(7, ge=1)
+    """Newest nights that can be opened."""
+    keep_monthly: int = Field(1, ge=0)
+    """Of this many months before that of the newest night, the newest night can be opened as well."""
+    grace_hours: float = Field(24, ge=0)
+    """Whoever opened a night or a table may read on for so long after it was superseded or retired."""
+    orphan_days: float = Field(7, ge=1, le=7)
+    """Files that nothing refers to are deleted at this age. Longer than a worker needs from its first file to its shard record; at
+    most 7, as Lance's own clean-up removes them then."""
+    fragment_bytes: int = Field(512 * 2**20, ge=1)
+    """Fragments are merged until they have about this size."""
 
 
 class RetrievalConfig(Concern):
@@ -240,6 +263,10 @@ class ClusterConfig(Concern):
     """DeepSpeed ranks per adapter."""
     object_store_mb: int = Field(512, ge=80)
     """Object store of a local cluster in MB."""
+    gpu_hour_price: float | None = Field(None, ge=0)
+    """What an hour of one encoder device or training worker costs; without it the reports name seconds only."""
+    currency: str = Field("USD", pattern="^[A-Z]{3}$")
+    """Of the price, as an ISO 4217 code."""
 
 
 class NightlyConfig(Concern):
@@ -258,3 +285,10 @@ class NightlyConfig(Concern):
     def public(self) -> dict[str, Any]:
         """The configuration as plain data for reports and records. It holds no secrets by construction."""
         return self.model_dump(mode="json")
+
+
+class MaintainConfig(Concern):
+    """The maintenance of a store."""
+
+    store: StoreConfig
+    maintenance: MaintenanceConfig = MaintenanceConfig()

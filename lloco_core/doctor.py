@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -10,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from packaging.requirements import Requirement
 
 from lloco_core.errors import LlocoError
-from lloco_core.objects import open_objects
-from lloco_core.settings import settings
+from lloco_core.objects import canonical_root, open_objects
+from lloco_core.objects.conditional import check_conditional_writes
+from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, settings
 
 DISTRIBUTION = "lloco-pipeline"
 
@@ -33,28 +33,9 @@ def run_checks(store: str | None, model: str) -> list[Check]:
         _guard("ray", _check_ray),
     ]
     if store:
-        checks.append(_guard("store", lambda: check_conditional_writes(store)))
+        checks.append(_guard("store", lambda: check_conditional_writes(open_objects(store, outage_seconds=0))))
+        checks.append(Check("outages", True, _describe_outages(store)))
     return checks
-
-
-def check_conditional_writes(store: str) -> str:
-    """Create one object twice; a store that accepts both cannot be committed to safely.
-
-    Raises:
-        LlocoError: the store is unreachable or ignores `If-None-Match`.
-    """
-    objects = open_objects(store)
-    key = f"_probe/{uuid.uuid4().hex}"
-    try:
-        first, second = objects.create(key, b"1"), objects.create(key, b"2")
-    finally:
-        objects.delete(key)
-    if not first or second:
-        raise LlocoError(
-            f"{objects.root} ignores `If-None-Match: *`: two committers would overwrite each other. "
-            "Use a store with conditional writes (AWS S3, Ceph RGW, MinIO), or enable them"
-        )
-    return f"{objects.root} honours create-only writes"
 
 
 def _guard(name: str, check: Callable[[], str]) -> Check:
@@ -62,6 +43,17 @@ def _guard(name: str, check: Callable[[], str]) -> Check:
         return Check(name, True, check())
     except LlocoError as error:
         return Check(name, False, str(error))
+
+
+def _describe_outages(store: str) -> str:
+    if not canonical_root(store).startswith("s3://"):
+        return "are those of S3; this store is a folder"
+    longest = settings().s3_outage_seconds
+    return (
+        f"of S3 up to {longest:.0f} s are waited out (LLOCO_S3_OUTAGE_SECONDS): every request is sent again for "
+        f"{longest + REQUEST_SECONDS:.0f} s; an attempt without connection is given up after {CONNECT_SECONDS} s, "
+        f"one without answer after {REQUEST_SECONDS} s"
+    )
 
 
 def _check_versions() -> str:

@@ -15,6 +15,10 @@ class StorageError(LlocoError):
     """A folder, bucket, or object cannot be reached, read, or written."""
 
 
+class ParserStartError(LlocoError):
+    """A worker cannot start the process that parses documents."""
+
+
 class CheckpointError(LlocoError):
     """Model files are missing, of the wrong layout, or do not fit their configuration."""
 
@@ -25,6 +29,10 @@ class EncodingError(LlocoError):
 
 class CommitError(LlocoError):
     """The store cannot accept a commit: another committer, another encoder, or a broken record."""
+
+
+class LeaseLost(CommitError):
+    """Another process has taken over the commit lease; this one must not write any more."""
 
 
 class PlanRefused(LlocoError):

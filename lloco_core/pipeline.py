@@ -19,7 +19,9 @@ from lloco_core.corpus.reading import read_documents
 from lloco_core.errors import EncodingError
 from lloco_core.observe.busy import EncoderMeter, EncoderUse
 from lloco_core.retrieval.passages import split_passages
+from lloco_core.store.forgotten import is_forgotten
 from lloco_core.types import (
+    UNGROUPED,
     CompressedDocument,
     CompressedShard,
     Document,
@@ -39,23 +41,28 @@ if TYPE_CHECKING:
     from lloco_core.continuation import Continuation
     from lloco_core.retrieval.embedder import Embedder
 
-UNGROUPED = "ungrouped"
-"""Group of a document without one in a store without clusters."""
-
 SAMPLE_PASSAGES = 16
 """A document is clustered by the mean embedding of its first passages."""
 
 
 def read_shard(
-    shard: Shard, corpus: CorpusConfig, tokenizer: Any, encoder_fingerprint: str, continuation: Continuation | None = None
+    shard: Shard,
+    corpus: CorpusConfig,
+    tokenizer: Any,
+    encoder_fingerprint: str,
+    continuation: Continuation | None = None,
+    forgotten: frozenset[str] = frozenset(),
 ) -> TokenizedShard:
     """Read, parse, and tokenise a shard. Documents whose stored text is equal are passed on as unchanged.
 
-    With a continuation, changed documents get the stored segments that they still have.
+    With a continuation, changed documents get the stored segments that they still have. Forgotten documents are left out: an object
+    that is not forgotten as a whole may hold some.
     """
     result = TokenizedShard(shard, [], [], [])
     for source in shard.objects:
         for found in read_documents(source, corpus):
+            if forgotten and is_forgotten(found, forgotten):
+                continue
             if isinstance(found, Rejection):
                 result.rejections.append(found)
             elif _is_stored(found, shard, encoder_fingerprint):

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+UNGROUPED = "ungrouped"
+"""Group of a document without one in a store without clusters."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceObject:
     """One file or object of a corpus as listed, before anything of it was read."""
@@ -188,6 +192,8 @@ class CompressedShard:
     """Unix seconds at which the encoder received the documents."""
     encode_ended: float | None = None
     """Unix seconds at which it had finished the last of them."""
+    attempts: int = 1
+    """Attempts at encoding this shard, the successful one included."""
 
 
 @dataclass(frozen=True, slots=True)

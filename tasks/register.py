@@ -49,6 +49,14 @@ def ensure_active(store: Store, work: GroupWork) -> AdapterOutcome:
     return AdapterOutcome(work.group, work.adapter_id, verdict, len(work.documents))
 
 
+@task(name="publish-adapters", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+def publish_adapters(store: Store) -> None:
+    """Give the newest night the adapters that are active now."""
+    from lloco_core.store.nights import publish_adapters as publish
+
+    publish(store)
+
+
 @task(name="publish-outcomes", cache_policy=NO_CACHE)
 def publish_outcomes(outcomes: list[AdapterOutcome]) -> None:
     """Show what became of every adapter of the run."""

@@ -11,7 +11,6 @@ import numpy as np
 from lloco_core.answer.local import LocalAnswerer
 from lloco_core.compressor import load_encoder
 from lloco_core.errors import StorageError
-from lloco_core.registry.active import active_adapter
 from lloco_core.registry.publish import download_adapter
 from lloco_core.retrieval.embedder import Embedder
 from lloco_core.retrieval.search import Hit, search_passages
@@ -80,11 +79,11 @@ class Asker:
         return self.answerer.answer(question, None)
 
     def adapter(self, group: str) -> tuple[str | None, Path | None]:
-        """Id and local folder of a group's active adapter."""
-        active = active_adapter(self.night.store.objects, group)
-        if active is None:
+        """Id and local folder of the night's adapter of a group."""
+        adapter_id = self.night.adapter(group)
+        if adapter_id is None:
             return None, None
-        return active.adapter_id, download_adapter(self.night.store, active.adapter_id, ADAPTER_CACHE)
+        return adapter_id, download_adapter(self.night.store, adapter_id, ADAPTER_CACHE)
 
     def _hits(self, question: str, group: str | None, doc_id: str | None) -> list[Hit]:
         top_k = self.config.retrieval.top_k

@@ -13,7 +13,6 @@ from lloco_core.corpus.rows import jsonl_rows
 from lloco_core.errors import ConfigurationError
 from lloco_core.finetune.rows import read_examples, split_holdout
 from lloco_core.objects import open_objects
-from lloco_core.registry.active import active_adapter
 from lloco_core.store.status import find_documents
 
 if TYPE_CHECKING:
@@ -62,13 +61,10 @@ def read_closing_questions(uri: str, night: Night, limit: int) -> list[ClosingQu
 
 
 def held_out_questions(night: Night, recipe: FinetuneConfig, limit: int) -> list[ClosingQuestion]:
-    """Questions that the active adapters were not trained on, group by group in turn."""
+    """Questions that the night's adapters were not trained on, group by group in turn."""
     per_group = []
-    for group in night.groups():
-        active = active_adapter(night.store.objects, group)
-        if active is None:
-            continue
-        examples = read_examples(f"{night.store.root}/_training/{active.adapter_id}.parquet")
+    for adapter_id in night.adapters.values():
+        examples = read_examples(f"{night.store.root}/_training/{adapter_id}.parquet")
         _, held_out = split_holdout(examples, recipe.holdout, recipe.seed)
         per_group.append([ClosingQuestion(row.question, row.doc_id, row.answer) for row in held_out if night.document(row.doc_id)])
     in_turn = (question for turn in zip_longest(*per_group) for question in turn if question)

@@ -28,7 +28,7 @@ def build_document(
     """
     if not read.text.strip():
         raise Rejected(Reason.EMPTY, "there is no text but white space; fill or exclude it")
-    stem = file_stem(source.relative_path)
+    stem = _line(file_stem(source.relative_path))
     fallback = f"{stem} {uri.rpartition('#')[2]}" if uri != source.uri else stem
     return Document(
         doc_id=digest(uri) if given_id is None else valid_id(given_id),
@@ -68,8 +68,12 @@ def file_stem(relative_path: str) -> str:
     return path.stem
 
 
+def _line(text: str) -> str:
+    return " ".join(normalise_text(text).split())
+
+
 def _sensible(title: object) -> str | None:
     if not isinstance(title, str):
         return None
-    title = " ".join(normalise_text(title).split()).removeprefix("Microsoft Word - ")
+    title = _line(title).removeprefix("Microsoft Word - ")
     return title if 0 < len(title) <= _MAX_TITLE and title.lower() not in _PLACEHOLDERS else None

@@ -13,15 +13,18 @@ from typing import Any
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.reasons import Reason, Rejected
 from lloco_core.fingerprint import digest
+from lloco_core.types import UNGROUPED
 
 _VALID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _DIGEST_LENGTH = 10
+_MADE = re.compile(rf".*-[0-9a-f]{{{_DIGEST_LENGTH}}}|cluster-\d+|{UNGROUPED}")
+"""Names that are given here, or to clusters: a folder that happens to be called so must not join their group."""
 
 
 def group_name(raw: str) -> str:
-    """Turn any name into a valid group name; valid names stay, others become a slug and a digest of the raw name."""
+    """Turn any name into a valid group name; valid names stay, others, and those that could be a slug, become a slug and a digest."""
     raw = unicodedata.normalize("NFC", raw)
-    if _VALID.fullmatch(raw):
+    if _VALID.fullmatch(raw) and not _MADE.fullmatch(raw):
         return raw
     ascii_name = unicodedata.normalize("NFKD", raw).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9._]+", "-", ascii_name).strip("._-")[: 62 - _DIGEST_LENGTH].rstrip("._-")

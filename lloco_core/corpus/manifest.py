@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from lloco_core.corpus.reasons import Rejected
 from lloco_core.corpus.rows import jsonl_rows, parquet_rows
+from lloco_core.credentials import MESSAGE, has_credentials
 from lloco_core.errors import ConfigurationError
 from lloco_core.fingerprint import digest
 from lloco_core.objects import ObjectInfo, Objects, open_objects
@@ -23,6 +24,10 @@ from lloco_core.types import SourceObject
 
 _LOOKUPS = 16
 """Requests in flight while sizes and etags are looked up."""
+_MAX_KEY_BYTES = 1024
+"""Of an S3 key."""
+_SHOWN = 200
+"""Characters of a URI in a message."""
 _MAX_BYTES = 2**30
 """Upper bound of an unpacked Parquet manifest."""
 
@@ -77,33 +82,56 @@ def _entries(manifest: str, objects: Objects, rows: Iterator[tuple[int, dict[str
                 f"manifest {manifest}, row {number}: no `uri`, only {sorted(row)}; a manifest names one document per row. "
                 "To read the rows themselves as documents, give the folder as corpus.uri and this file in corpus.include"
             )
+        if has_credentials(raw):
+            raise ConfigurationError(f"manifest {manifest}, row {number}: {MESSAGE}")
         try:
-            entry = _Entry(*_resolve(raw.strip(), objects), row)
+            entry = _Entry(*_resolve(raw.strip(), objects), _with_plain_id(row))
         except ValueError as error:
-            raise ConfigurationError(f"manifest {manifest}, row {number}: uri {raw!r} {error}") from error
+            raise ConfigurationError(f"manifest {manifest}, row {number}: uri {raw[:_SHOWN]!r} {error}") from error
         first_number, first = entries.setdefault(entry.uri, (number, entry))
         if first != entry:
-            raise ConfigurationError(f"manifest {manifest}: rows {first_number} and {number} say different things of {raw!r}; keep one")
+            raise ConfigurationError(
+                f"manifest {manifest}: rows {first_number} and {number} say different things of {raw[:_SHOWN]!r}; keep one"
+            )
     return [entry for _, entry in entries.values()]
+
+
+def _with_plain_id(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with a number as `doc_id` written out; whether the id is a good one is seen when the document is read."""
+    given = row.get("doc_id")
+    if isinstance(given, (list, dict)):
+        raise ValueError(f"has a {type(given).__name__} as doc_id; give a string or a number")
+    return row | {"doc_id": str(given)} if type(given) is int else row
 
 
 def _resolve(raw: str, objects: Objects) -> tuple[str, str]:
     """The canonical URI of a manifest's `uri` and its path below the manifest's folder, or below its own root elsewhere."""
-    scheme = urlsplit(raw).scheme if "://" in raw else ""
+    scheme, separator, rest = raw.partition("://")
+    scheme = scheme.lower() if separator else ""
+    raw = f"{scheme}://{rest}" if separator else raw  # what reads it later knows small letters only
     if scheme not in ("", "file", "s3"):
         raise ValueError(f"has the unsupported scheme {scheme!r}; use a path below the manifest, file://, or s3://")
     path = unquote(urlsplit(raw).path) if scheme == "file" else raw
     if ".." in PurePosixPath(path).parts or "\x00" in path:
         raise ValueError("leaves its folder by '..'; name the document by its full path")
     if scheme == "s3":
-        bucket_and_key = raw.removeprefix("s3://")
+        key = _checked_key(rest.partition("/")[2])
         below = raw.removeprefix(objects.root + "/")
-        return raw, below if below != raw else bucket_and_key.partition("/")[2]
+        return raw, below if below != raw else key
     if not path.startswith("/"):
         clean = PurePosixPath(path).as_posix()
-        return objects.uri(clean), clean
+        uri = objects.uri(clean)
+        if uri.startswith("s3://"):
+            _checked_key(uri.removeprefix("s3://").partition("/")[2])
+        return uri, clean
     if objects.root.startswith("s3://"):
         raise ValueError("is a local file in a manifest on S3; name an object")
     local = open_objects("/")
     below = path.removeprefix(objects.root.rstrip("/") + "/")
     return local.uri(path.lstrip("/")), below.lstrip("/")
+
+
+def _checked_key(key: str) -> str:
+    if not 0 < len(key.encode("utf-8", "replace")) <= _MAX_KEY_BYTES or "." in key.split("/"):
+        raise ValueError(f"names no object: a key has 1 to {_MAX_KEY_BYTES} bytes and no part '.'; correct it")
+    return key

@@ -35,7 +35,7 @@ class PathFilter:
 
 def is_hidden(key: str) -> bool:
     """Hidden files and folders, our own temporary files (`.writing-*`), and the lock files of Word (`~$*`)."""
-    return any(part.startswith((".", "~$")) for part in key.split("/"))
+    return any(part.startswith((".", "~$")) and part not in (".", "..") for part in key.split("/"))  # steps up are refused, not left out
 
 
 def _compile(globs: tuple[str, ...]) -> list[re.Pattern[str]]:

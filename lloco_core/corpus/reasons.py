@@ -52,6 +52,12 @@ class Reason(StrEnum):
     """The document's metadata or folder names no group although `corpus.group_by` requires one."""
     PARSER_FAILED = "parser_failed"
     """A parser library failed in a way this package does not know; the message has its exception."""
+    PARSER_TIMEOUT = "parser_timeout"
+    """Parsing took longer than `corpus.parse_seconds`, twice."""
+    PARSER_MEMORY = "parser_memory"
+    """Parsing took more than `corpus.parse_memory_mb`, twice."""
+    PARSER_KILLED = "parser_killed"
+    """The parser's process died of the object, twice; the message has the signal."""
 
 
 class Rejected(Exception):

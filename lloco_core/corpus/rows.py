@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _BATCH_ROWS = 64
+_MAX_DEPTH = 100
+"""Of lists and objects within a row: what is nested deeper cannot be sent from process to process."""
 
 
 def jsonl_rows(data: bytes) -> Iterator[tuple[int, Row | Rejected]]:
@@ -39,7 +41,15 @@ def _json_row(number: int, line: bytes) -> Row | Rejected:
         return Rejected(Reason.ROW_MALFORMED, f"line {number + 1} is not JSON ({type(error).__name__}: {error}); correct or remove it")
     if not isinstance(row, dict):
         return Rejected(Reason.ROW_MALFORMED, f"line {number + 1} is a JSON {type(row).__name__}, not an object; correct or remove it")
+    if _is_deeper(row, _MAX_DEPTH):
+        return Rejected(Reason.ROW_MALFORMED, f"line {number + 1} is nested more than {_MAX_DEPTH} deep; flatten or remove it")
     return _plain(row)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    return not levels or any(_is_deeper(item, levels - 1) for item in (value.values() if isinstance(value, dict) else value))
 
 
 def parquet_rows(data: bytes, max_bytes: int, required: str) -> Iterator[tuple[int, Row | Rejected]]:

@@ -19,7 +19,7 @@ from lloco_core.config import CorpusConfig
 from lloco_core.corpus.manifest import is_manifest, read_manifest
 from lloco_core.corpus.patterns import PathFilter, is_hidden
 from lloco_core.errors import ConfigurationError, StorageError
-from lloco_core.objects import LocalObjects, ObjectInfo, Objects, canonical_root, open_objects
+from lloco_core.objects import KeyOutsideError, LocalObjects, ObjectInfo, Objects, canonical_root, open_objects
 from lloco_core.settings import Settings, settings
 from lloco_core.types import SourceObject
 
@@ -126,6 +126,8 @@ def _refuse_special(path: Path, source: SourceObject) -> None:
 def _concerns_one_object(error: StorageError) -> bool:
     from botocore.exceptions import ClientError
 
+    if isinstance(error, KeyOutsideError):
+        return True
     cause = error.__cause__
     codes = {"NoSuchKey", "404", "AccessDenied", "403", "InvalidObjectState"}
     return isinstance(cause, ClientError) and cause.response["Error"].get("Code") in codes

@@ -1,7 +1,7 @@
 """Compressing shards on Ray: what runs in the three stages of the `graph`. The encoders hold a GPU where there is one.
 
 One row is one shard. Rows that reach the driver are small shard records; vectors never do. A worker that dies is replaced
-and its shard repeated by Ray; whatever the first attempt wrote is either the shard's record or an orphan.
+and its shard repeated by Ray, which `poison` bounds; whatever the first attempt wrote is either the shard's record or an orphan.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class CompressionJob:
     centroids: np.ndarray | None
     corpus_uri: str = ""
     staged_groups: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
+    """Names of documents to leave out, as hashes (`store.forgotten`)."""
 
     @property
     def writing(self) -> Writing:
@@ -90,7 +92,7 @@ def read_planned(shard: Shard, job: CompressionJob) -> TokenizedShard:
 
     versions = tuple(sorted(job.base_versions.items()))
     continuation = _continuation(job.store_uri, versions, job.encoder_fingerprint, job.segment_length)
-    return read_shard(shard, job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint, continuation)
+    return read_shard(shard, job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint, continuation, job.forgotten)
 
 
 @cache
@@ -119,6 +121,8 @@ class _Compress:
         import torch
 
         from lloco_core.compressor import load_encoder
+        from lloco_core.encoder_turns import EncoderTurns
+        from lloco_core.objects import open_objects
         from lloco_core.observe.busy import EncoderMeter
         from lloco_core.retrieval.embedder import Embedder
 
@@ -141,12 +145,18 @@ class _Compress:
             )
         self.embedder = Embedder(job.retrieval.model, config.device)
         self.meter = EncoderMeter(self.encoder)
+        self.objects = open_objects(job.store_uri)
+        self.turns = EncoderTurns()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, CompressedShard]:
+        from lloco_core.poison import compress_bounded
+
+        return {"shard": compress_bounded(row["shard"], self._compress, self.objects, self.turns)}
+
+    def _compress(self, shard: TokenizedShard) -> CompressedShard:
         from lloco_core.pipeline import compress_shard
 
-        passage_chars = self.job.retrieval.passage_chars
-        return {"shard": compress_shard(row["shard"], self.encoder, self.embedder, passage_chars, self.job.centroids, self.meter)}
+        return compress_shard(shard, self.encoder, self.embedder, self.job.retrieval.passage_chars, self.job.centroids, self.meter)
 
 
 def _write(row: dict[str, Any], job: CompressionJob) -> dict[str, ShardRecord]:

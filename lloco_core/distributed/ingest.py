@@ -16,16 +16,22 @@ from typing import TYPE_CHECKING
 from lloco_core.corpus.sources import corpus_uri
 from lloco_core.distributed.compression import CompressionJob, compress_shards
 from lloco_core.distributed.grouping import load_or_fit_centroids
+from lloco_core.distributed.metrics import IngestMetrics, RayMetrics
 from lloco_core.distributed.models import ModelFacts, inspect_models
 from lloco_core.distributed.session import resolve_encoder
 from lloco_core.errors import CommitError
+from lloco_core.objects.conditional import check_conditional_writes
 from lloco_core.observe.busy import EncoderBusy
+from lloco_core.observe.cost import GroupCosts
 from lloco_core.planning import Plan, plan_corpus
 from lloco_core.store.commit import Committer, begin_plan, recover_plans
 from lloco_core.store.fencing import commit_lease
+from lloco_core.store.forget import erase_interrupted
+from lloco_core.store.forgotten import forgotten_names
 from lloco_core.store.nights import latest_night, publish_night
 from lloco_core.store.plans import shard_id
 from lloco_core.store.records import PlanMarker, ShardRecord, load_records, record_removal
+from lloco_core.store.rollback import finish_rollback
 from lloco_core.store.runs import load_config, save_config
 from lloco_core.store.switching import finish_switch, switch_groups
 from lloco_core.store.tables import Store
@@ -48,6 +54,7 @@ class Ingest:
     models: ModelFacts
     n_recovered: int
     """Shards of an interrupted run that were committed at the start."""
+    metrics: IngestMetrics = field(default_factory=IngestMetrics)
 
 
 @dataclass(slots=True)
@@ -67,6 +74,8 @@ class IngestTotals:
     encode_seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
     encoder_busy: EncoderBusy = field(default_factory=EncoderBusy)
+    costs: GroupCosts = field(default_factory=GroupCosts)
+    """Encoder seconds per group, without a price."""
     switched_groups: list[str] = field(default_factory=list)
     """Groups that changed to another encoder."""
 
@@ -77,6 +86,7 @@ class IngestTotals:
         for name in ("n_documents", "n_unchanged", "n_segments", "n_passages", "n_tokens", "n_encoded_tokens", "encode_seconds"):
             setattr(self, name, getattr(self, name) + getattr(record, name))
         self.encoder_busy.add(record)
+        self.costs.charge_shard(record.group_tokens, record.encode_seconds, None)
         self.n_quarantined += len(record.rejections)
         for rejection in record.rejections:
             self.reasons[rejection.code] = self.reasons.get(rejection.code, 0) + 1
@@ -108,17 +118,23 @@ class Progress:
 
 @contextmanager
 def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
-    """Prepare the store, take the lease, and finish interrupted plans. Needs a Ray session."""
+    """Check and prepare the store, take the lease, and finish what was interrupted. Needs a Ray session."""
+    store = Store(config.store.uri)
+    if config.store.check_conditional_writes:
+        check_conditional_writes(store.objects)
     config = config.model_copy(update={"encoder": resolve_encoder(config.encoder, config.cluster)})
     models = inspect_models(config.encoder, config.retrieval)
-    store = Store(config.store.uri)
-    with commit_lease(store, run_id, config.store.lease_seconds) as lease:
+    metrics = RayMetrics(store.root, run_id)
+    waiting = config.store.lease_seconds, config.store.lease_wait_seconds
+    with metrics.lost_leases(), commit_lease(store, run_id, *waiting) as lease:
+        finish_rollback(store, lease)  # first: it may bring back tables of an earlier release
         store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
         _refuse_other_embedder(store, config.retrieval.model)
         save_config(store.objects, run_id, config)
-        recovered = recover_plans(store, lease)
+        recovered = recover_plans(store, lease, metrics.committed)
         finish_switch(store, lease)
-        yield Ingest(run_id, config, store, lease, models, recovered)
+        erase_interrupted(store, lease)
+        yield Ingest(run_id, config, store, lease, models, recovered, metrics)
 
 
 def _refuse_other_embedder(store: Store, model: str) -> None:
@@ -143,12 +159,13 @@ def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progres
     totals = IngestTotals()
     if plan.has_work:
         marker = begin_plan(ingest.store, plan.plan_id, ingest.run_id, plan.n_shards)
-        committer = Committer(ingest.store, ingest.lease, marker)
+        committer = Committer(ingest.store, ingest.lease, marker, ingest.metrics.committed)
         started = time.monotonic()
         for batch in _batches(_records(ingest, plan, marker), ingest.config.store.commit_every):
             committer.commit(batch)
             for record in batch:
                 totals.add(record)
+            ingest.metrics.encoders_busy(totals.encoder_busy)
             on_commit(Progress(totals.n_shards, plan.n_shards, totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
         committer.close()
     totals.switched_groups = switch_groups(ingest.store, ingest.lease, ingest.models.encoder_fingerprint)
@@ -175,6 +192,7 @@ def publish(ingest: Ingest) -> str:
     ingest.lease.check()
     night = publish_night(ingest.store, ingest.run_id, ingest.lease)
     save_config(ingest.store.objects, night, ingest.config)
+    ingest.metrics.night_published()
     return night
 
 
@@ -193,6 +211,7 @@ def _job(ingest: Ingest, plan: Plan, marker: PlanMarker) -> CompressionJob:
         centroids=load_or_fit_centroids(ingest.store, plan.shards, config.corpus, config.retrieval),
         corpus_uri=corpus_uri(config.corpus),
         staged_groups=frozenset(plan.staged_groups),
+        forgotten=forgotten_names(ingest.store.objects),
     )
 
 

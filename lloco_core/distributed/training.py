@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import tempfile
 import warnings
@@ -21,7 +22,7 @@ from lloco_core.config import AnswerConfig, EncoderConfig, FinetuneConfig
 from lloco_core.distributed.session import cluster_gpus, local_cores
 from lloco_core.errors import ConfigurationError
 from lloco_core.objects import canonical_root
-from lloco_core.settings import settings
+from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, S3_ENVIRONMENT, settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,10 +126,15 @@ def training_storage(store_uri: str) -> tuple[pyarrow.fs.FileSystem | None, str]
     root = canonical_root(store_uri)
     if not root.startswith("s3://"):
         return None, f"{root}/{TRAINING_FOLDER}"
-    from pyarrow.fs import S3FileSystem
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
     env = settings()
-    options: dict[str, Any] = {"region": env.aws_region}
+    options: dict[str, Any] = {
+        "region": env.aws_region,
+        "connect_timeout": CONNECT_SECONDS,
+        "request_timeout": REQUEST_SECONDS,
+        "retry_strategy": AwsStandardS3RetryStrategy(max_attempts=_attempts_of(env.s3_outage_seconds)),
+    }
     if env.aws_endpoint_url:
         scheme, _, host = env.aws_endpoint_url.rpartition("://")
         options |= {"endpoint_override": host.rstrip("/"), "scheme": scheme or "https"}
@@ -137,6 +143,11 @@ def training_storage(store_uri: str) -> tuple[pyarrow.fs.FileSystem | None, str]
         if env.aws_session_token:
             options["session_token"] = env.aws_session_token.get_secret_value()
     return S3FileSystem(**options), f"{root.removeprefix('s3://')}/{TRAINING_FOLDER}"
+
+
+def _attempts_of(outage_seconds: float) -> int:
+    """Attempts of the AWS SDK that last longer than an outage: its pauses are random, and grow to 20 s from the sixth on."""
+    return 8 + math.ceil(outage_seconds / 10)
 
 
 def _train_worker(config: dict[str, Any]) -> None:
@@ -207,7 +218,7 @@ def _hand_out(checkpoint: Path, output: Path) -> FinetuneResult:
 
 
 def _worker_environment(use_gpu: bool, cluster: ClusterConfig) -> dict[str, str]:
-    environment = {
+    environment = S3_ENVIRONMENT | {
         "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # else every print shows twice
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",

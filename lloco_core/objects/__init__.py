@@ -6,19 +6,31 @@
 
 from __future__ import annotations
 
+from lloco_core.credentials import refuse_credentials
 from lloco_core.errors import ConfigurationError
-from lloco_core.objects.interface import ObjectInfo, Objects
+from lloco_core.objects.interface import ObjectInfo, Objects, Unfinished
+from lloco_core.objects.keys import KeyOutsideError, key_below
 from lloco_core.objects.local import LocalObjects, local_path
 from lloco_core.objects.s3 import S3Objects, bucket_and_prefix
 
-__all__ = ["LocalObjects", "ObjectInfo", "Objects", "S3Objects", "canonical_root", "open_objects"]
+__all__ = [
+    "KeyOutsideError",
+    "LocalObjects",
+    "ObjectInfo",
+    "Objects",
+    "S3Objects",
+    "Unfinished",
+    "canonical_root",
+    "key_below",
+    "open_objects",
+]
 
 
-def open_objects(root: str) -> Objects:
-    """Open a folder path, a `file://` URI, or an `s3://bucket/prefix` URI."""
-    scheme = _scheme(root)
+def open_objects(root: str, outage_seconds: float | None = None) -> Objects:
+    """Open a folder path, a `file://` URI, or an `s3://bucket/prefix` URI; see `S3Objects` for the outage."""
+    scheme = _scheme(refuse_credentials(root))
     if scheme == "s3":
-        return S3Objects(root)
+        return S3Objects(root, outage_seconds)
     if scheme in ("", "file"):
         return LocalObjects(root)
     raise ConfigurationError(f"cannot open {root!r}: scheme {scheme!r} is not supported; use a folder or s3://bucket/prefix")
@@ -26,7 +38,8 @@ def open_objects(root: str) -> Objects:
 
 def canonical_root(root: str) -> str:
     """The root as a Lance-readable location without a trailing slash: an absolute path or `s3://bucket/prefix`."""
-    return "/".join(["s3:/", *filter(None, bucket_and_prefix(root))]) if _scheme(root) == "s3" else str(local_path(root))
+    is_s3 = _scheme(refuse_credentials(root)) == "s3"
+    return "/".join(["s3:/", *filter(None, bucket_and_prefix(root))]) if is_s3 else str(local_path(root))
 
 
 def _scheme(root: str) -> str:

@@ -14,6 +14,19 @@ class ObjectInfo:
     key: str
     etag: str
     size: int
+    modified: float | None = None
+    """Seconds since the epoch; None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A write that was begun and never ended: a temporary file, or a multipart upload."""
+
+    key: str
+    upload: str
+    """Name of the upload of this key; of a file, its own."""
+    modified: float
+    """Seconds since the epoch."""
 
 
 class Objects(Protocol):
@@ -41,3 +54,9 @@ class Objects(Protocol):
 
     def delete(self, key: str) -> None:
         """Delete an object; nothing happens when it is missing."""
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """List writes that were begun and never ended: what `list` does not show."""
+
+    def abandon(self, write: Unfinished) -> None:
+        """Drop an unfinished write; nothing happens when it is gone."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from lloco_core.errors import StorageError
-from lloco_core.objects.interface import ObjectInfo
+from lloco_core.objects.interface import ObjectInfo, Unfinished
+from lloco_core.objects.keys import key_below
 
 WRITING = ".writing-"
 """Prefix of the temporary files that atomic writes rename; never listed."""
@@ -21,7 +22,7 @@ def local_path(root: str) -> Path:
     path = root
     if root.lower().startswith("file://"):
         path = os.fsdecode(unquote_to_bytes(urlsplit(root.replace("#", "%23").replace("?", "%3F")).path))
-    return Path(path).expanduser().absolute()
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - `..` by its letters, as Lance and S3 tools read it
 
 
 class LocalObjects:
@@ -35,18 +36,24 @@ class LocalObjects:
         """List the files below a key prefix, sorted by key."""
         if not self.path.is_dir():
             raise StorageError(f"folder {self.root} does not exist; check the path")
-        keys = []
-        for folder, _, names in os.walk(self.path / prefix.rpartition("/")[0], onerror=self._refuse_unreadable_folder):
-            keys += [Path(folder, name).relative_to(self.path).as_posix() for name in names if not name.startswith(WRITING)]
-        for key in sorted(keys):
+        for key in sorted(self._keys(prefix.rpartition("/")[0], is_temporary=False)):
             if key.startswith(prefix):
                 # a file that cannot be looked at is listed: reading it gives the reason and quarantines it
                 yield self.stat(key) or ObjectInfo(key, "unreadable", 0)
+
+    def _keys(self, folder: str, *, is_temporary: bool) -> Iterator[str]:
+        for path, _, names in os.walk(self._path(folder), onerror=self._refuse_unreadable_folder):
+            for name in names:
+                if name.startswith(WRITING) == is_temporary:
+                    yield Path(path, name).relative_to(self.path).as_posix()
 
     def _refuse_unreadable_folder(self, error: OSError) -> None:
         if isinstance(error, FileNotFoundError):
             return  # a prefix below which nothing was written yet
         raise StorageError(f"folder {error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+
+    def _path(self, key: str) -> Path:
+        return self.path / key_below(self.root, key.lstrip("/"))
 
     def uri(self, key: str) -> str:
         """The `file://` URI of a key."""
@@ -55,27 +62,27 @@ class LocalObjects:
     def stat(self, key: str) -> ObjectInfo | None:
         """Look at one file; None when it is missing."""
         try:
-            status = (self.path / key).stat()
+            status = self._path(key).stat()
         except OSError:
             return None
-        return ObjectInfo(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size)
+        return ObjectInfo(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size, status.st_mtime)
 
     def get(self, key: str) -> bytes:
         """Read a file."""
         try:
-            return (self.path / key).read_bytes()
+            return self._path(key).read_bytes()
         except OSError as error:
             raise StorageError(f"cannot read {self.path / key}: {error.strerror}; check that it exists and is readable") from error
 
     def put(self, key: str, data: bytes) -> None:
         """Write a file, replacing what is there."""
-        target = self.path / key
+        target = self._path(key)
         with _writing(target, data) as temporary:
             temporary.replace(target)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a file unless it exists; False when it does."""
-        target = self.path / key
+        target = self._path(key)
         with _writing(target, data) as temporary:
             try:
                 target.hardlink_to(temporary)  # fails when the name exists: exactly one caller wins
@@ -86,9 +93,19 @@ class LocalObjects:
     def delete(self, key: str) -> None:
         """Delete a file if it is there."""
         try:
-            (self.path / key).unlink(missing_ok=True)
+            self._path(key).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"cannot delete {self.path / key}: {error.strerror}; check permissions") from error
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """List temporary files."""
+        for key in sorted(self._keys("", is_temporary=True)):
+            if found := self.stat(key):
+                yield Unfinished(key, key, found.modified or 0.0)
+
+    def abandon(self, write: Unfinished) -> None:
+        """Delete a temporary file if it is there."""
+        self.delete(write.key)
 
 
 @contextmanager

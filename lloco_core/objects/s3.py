@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from lloco_core.errors import ConfigurationError, StorageError
-from lloco_core.objects.interface import ObjectInfo
-from lloco_core.settings import settings
+from lloco_core.objects.interface import ObjectInfo, Unfinished
+from lloco_core.objects.keys import key_below
+from lloco_core.objects.outages import FIRST_ATTEMPTS, OutageRetry
+from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, settings
 
 CONFLICT_RETRIES = 8
 """S3 answers 409 while another write of the same key is under way: neither won nor lost, so the create is sent again."""
+
+BROKEN_READS = 3
+"""Attempts at an object whose answer began and broke off; each waits out an outage of its own."""
+
+WRITER = "writer"
+"""Metadata of a created object: which call made it."""
 
 HINTS = {
     "NoSuchBucket": "create the bucket or correct the URI",
@@ -22,6 +31,8 @@ HINTS = {
     "403": "grant the credentials access to this bucket",
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+    "503": "it is not available, try again",
+    "SlowDown": "it is overloaded, try again with fewer workers",
 }
 """Next step by error code of the store."""
 
@@ -35,21 +46,24 @@ def bucket_and_prefix(root: str) -> tuple[str, str]:
 
 
 class S3Objects:
-    """Objects below an S3 prefix, on AWS or any endpoint that honours conditional PUTs."""
+    """Objects below an S3 prefix, on AWS or any endpoint that honours conditional PUTs.
 
-    def __init__(self, root: str) -> None:
+    Outages of up to `outage_seconds`, by default those of the settings, are waited out; 0 waits for none.
+    """
+
+    def __init__(self, root: str, outage_seconds: float | None = None) -> None:
         self.bucket, self.prefix = bucket_and_prefix(root)
         self.root = "/".join(["s3:/", *filter(None, (self.bucket, self.prefix))])
-        self._client = _s3_client()
+        self._client = _s3_client(settings().s3_outage_seconds if outage_seconds is None else outage_seconds)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a key prefix, sorted by key."""
-        base = f"{self.prefix}/" if self.prefix else ""
+        base = self._key("")
         with _naming(self.root):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + prefix):
                 for item in page.get("Contents", ()):
                     if not item["Key"].endswith("/"):  # zero-byte folder markers
-                        yield ObjectInfo(item["Key"][len(base) :], item["ETag"].strip('"'), item["Size"])
+                        yield ObjectInfo(item["Key"][len(base) :], item["ETag"].strip('"'), item["Size"], item["LastModified"].timestamp())
 
     def uri(self, key: str) -> str:
         """The `s3://` URI of a key."""
@@ -61,34 +75,45 @@ class S3Objects:
 
         with _naming(self.uri(key)):
             try:
-                found = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
+                found = self._client.head_object(Bucket=self.bucket, Key=self._own_key(key))
             except ClientError as error:
                 if _http_status(error) == 404:
                     return None
                 raise
-        return ObjectInfo(key, found["ETag"].strip('"'), found["ContentLength"])
+        return ObjectInfo(key, found["ETag"].strip('"'), found["ContentLength"], found["LastModified"].timestamp())
 
     def get(self, key: str) -> bytes:
         """Read an object."""
+        from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
         with _naming(self.uri(key)):
-            return self._client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+            for attempt in range(BROKEN_READS):
+                try:
+                    return self._client.get_object(Bucket=self.bucket, Key=self._own_key(key))["Body"].read()
+                except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                    if attempt == BROKEN_READS - 1:
+                        raise
+        raise AssertionError("the last attempt returns or raises")
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object, replacing what is there."""
         with _naming(self.uri(key)):
-            self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
+            self._client.put_object(Bucket=self.bucket, Key=self._own_key(key), Body=data)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object unless it exists; False when it does."""
         from botocore.exceptions import ClientError
 
+        writer = uuid.uuid4().hex
         with _naming(self.uri(key)):
             for attempt in range(CONFLICT_RETRIES):
                 try:
-                    self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*")
+                    self._client.put_object(
+                        Bucket=self.bucket, Key=self._own_key(key), Body=data, IfNoneMatch="*", Metadata={WRITER: writer}
+                    )
                 except ClientError as error:
                     if _http_status(error) == 412:
-                        return False
+                        return self._writer_of(key) == writer  # it is ours when the answer to an earlier attempt was lost
                     if _http_status(error) != 409 or attempt == CONFLICT_RETRIES - 1:
                         raise
                     time.sleep(0.05 * 2**attempt)
@@ -99,31 +124,71 @@ class S3Objects:
     def delete(self, key: str) -> None:
         """Delete an object if it is there."""
         with _naming(self.uri(key)):
-            self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
+            self._client.delete_object(Bucket=self.bucket, Key=self._own_key(key))
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """List multipart uploads; stores keep their parts, and the bill, until they are aborted."""
+        base = self._key("")
+        with _naming(self.root):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=base):
+                for item in page.get("Uploads", ()):
+                    yield Unfinished(item["Key"][len(base) :], item["UploadId"], item["Initiated"].timestamp())
+
+    def abandon(self, write: Unfinished) -> None:
+        """Abort a multipart upload if it is there."""
+        from botocore.exceptions import ClientError
+
+        with _naming(self.uri(write.key)):
+            try:
+                self._client.abort_multipart_upload(Bucket=self.bucket, Key=self._key(write.key), UploadId=write.upload)
+            except ClientError as error:
+                if _http_status(error) != 404:
+                    raise
+
+    def _writer_of(self, key: str) -> str | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            found = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
+        except ClientError as error:
+            if _http_status(error) == 404:
+                return None  # deleted since
+            raise
+        return found["Metadata"].get(WRITER)
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _own_key(self, key: str) -> str:
+        return self._key(key_below(self.root, key))
 
 
 def _http_status(error: Any) -> int:
     return error.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def _s3_client() -> Any:
+def _s3_client(outage_seconds: float) -> Any:
     import boto3
     from botocore.config import Config
 
     env = settings()
     secret, token = env.aws_secret_access_key, env.aws_session_token
-    return boto3.client(
+    client = boto3.client(
         "s3",
         endpoint_url=env.aws_endpoint_url,
         region_name=env.aws_region,
         aws_access_key_id=env.aws_access_key_id,
         aws_secret_access_key=secret.get_secret_value() if secret else None,
         aws_session_token=token.get_secret_value() if token else None,
-        config=Config(retries={"max_attempts": 8, "mode": "standard"}, connect_timeout=10, read_timeout=60),
+        config=Config(
+            retries={"total_max_attempts": FIRST_ATTEMPTS, "mode": "standard"},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=REQUEST_SECONDS,
+        ),
     )
+    if outage_seconds:
+        client.meta.events.register("needs-retry.s3", OutageRetry(outage_seconds + REQUEST_SECONDS))
+    return client
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import QuarantineExceeded
+from lloco_core.observe.cost import GroupCosts, Price
+from lloco_core.observe.printable import markdown_cell
 from lloco_core.observe.stages import Stages
 
 if TYPE_CHECKING:
@@ -74,6 +76,17 @@ class RunReport:
         return stored + self.n_quarantined
 
     @property
+    def costs(self) -> GroupCosts:
+        """What this run encoded and trained, per group."""
+        costs, cluster = GroupCosts(), self.config.cluster
+        for group, cost in self.totals.costs.groups.items() if self.totals else ():
+            costs.charge(group, Price.of(cluster), tokens=cost.encoded_tokens, encoder=cost.encoder_microseconds)
+        for outcome in self.adapters:
+            if outcome.seconds:
+                costs.charge_training(outcome.group, outcome.seconds * cluster.train_workers, Price.of(cluster))
+        return costs
+
+    @property
     def seconds(self) -> float:
         """Seconds since the run started."""
         return (datetime.now(UTC) - self.started_at).total_seconds()
@@ -98,6 +111,7 @@ class RunReport:
             ("passages", f"{totals.n_passages:,}"),
             ("encoder rate", rate),
             ("encoder busy", str(totals.encoder_busy)),
+            *([("cost", str(self.costs.total))] if self.config.cluster.gpu_hour_price is not None else []),
             ("quarantined", f"{self.n_quarantined} of {self.n_documents} documents" + _reasons(totals.reasons)),
             ("recovered shards", str(self.n_recovered)),
             ("groups", ", ".join(f"{group} ({count})" for group, count in self.groups.items()) or "-"),
@@ -119,6 +133,7 @@ class RunReport:
             "n_vectors": self.n_vectors,
             "n_quarantined": self.n_quarantined,
             "encoder_busy": self.totals.encoder_busy.as_json() if self.totals else None,
+            "costs": self.costs.as_json(),
             "groups": self.groups,
             "seconds": {name: round(seconds, 2) for name, seconds in self.stages.seconds.items()},
             "adapters": [{name: getattr(outcome, name) for name in outcome.__slots__} for outcome in self.adapters],
@@ -129,7 +144,7 @@ class RunReport:
     def as_markdown(self) -> str:
         """The report as the run's markdown artifact."""
         lines = ["# Run report", "", "| | |", "|---|---|"]
-        lines += [f"| {name} | {_cell(value)} |" for name, value in self.facts()]
+        lines += [f"| {name} | {markdown_cell(value)} |" for name, value in self.facts()]
         lines += ["", "## Seconds per stage", "", "| stage | seconds |", "|---|---:|"]
         lines += [f"| {name} | {seconds:.1f} |" for name, seconds in self.stages.seconds.items()]
         if self.adapters:
@@ -167,13 +182,9 @@ def _anew(totals: IngestTotals) -> str:
     return f", of them {totals.n_encoded_tokens:,} encoded anew" if totals.n_encoded_tokens < totals.n_tokens else ""
 
 
-def _cell(value: str) -> str:
-    return value.replace("|", "\\|").replace("\n", " ")
-
-
 def _adapter_row(outcome: AdapterOutcome) -> str:
     loss = "-"
     if outcome.holdout_loss_before is not None and outcome.holdout_loss_after is not None:
         loss = f"{outcome.holdout_loss_before:.3f} -> {outcome.holdout_loss_after:.3f}"
     cells = [outcome.group, outcome.adapter_id, outcome.verdict, str(outcome.n_examples), loss, f"{outcome.seconds:.1f}"]
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+    return "| " + " | ".join(markdown_cell(cell) for cell in cells) + " |"

@@ -15,6 +15,7 @@ import pyarrow as pa
 from lloco_core.corpus.sources import corpus_uri
 from lloco_core.planning.listing import listing_batches
 from lloco_core.store.documents import stored_documents, stored_quarantine
+from lloco_core.store.forgotten import forgotten_names
 
 if TYPE_CHECKING:
     from lloco_core.config import CorpusConfig
@@ -32,6 +33,12 @@ TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "parque
 TEXT_TOKENS_PER_BYTE = 0.25
 UNPACKED = 4
 """Bytes that a byte of .gz or .zst stands for, roughly."""
+
+_LISTING = """
+CREATE TABLE listing AS
+SELECT row_number() OVER (ORDER BY relative_path, uri) - 1 AS position, *
+FROM listing_raw WHERE NOT list_contains($forgotten::VARCHAR[], sha256(uri))
+"""
 
 _FOUND = """
 CREATE TABLE found AS
@@ -123,7 +130,7 @@ class CorpusDiff:
         self._tables = duckdb.connect(f"{self._folder.name}/plan.duckdb", config=options)
         self._run("SET enable_progress_bar = false")
         self._load("listing_raw", listing_batches(self.corpus))
-        self._run("CREATE TABLE listing AS SELECT row_number() OVER (ORDER BY relative_path, uri) - 1 AS position, * FROM listing_raw")
+        self._run(_LISTING, forgotten=sorted(forgotten_names(self.store.objects)))
         self._load("stored", stored_documents(self.store))
         self._load("rejected", stored_quarantine(self.store))
         self._run("CREATE TABLE quarantined AS SELECT source_uri, etag, count(*) AS n FROM rejected GROUP BY ALL")

@@ -44,6 +44,15 @@ def active_adapter(objects: Objects, group: str) -> Activation | None:
     return next(_newest_first(objects, group), None)
 
 
+def active_adapters(objects: Objects) -> dict[str, Activation]:
+    """The active adapter of every group that has one, with one listing."""
+    newest: dict[str, str] = {}
+    for item in objects.list("registry/"):  # sorted: the last entry of a group is the active one
+        newest[item.key.rpartition("/")[0]] = item.key
+    entries = [Activation(**json.loads(objects.get(key))) for key in newest.values()]
+    return {entry.group: entry for entry in entries}
+
+
 def previous_adapter(objects: Objects, group: str, adapter_id: str) -> str | None:
     """The adapter that another one follows: the last one activated besides it."""
     return next((entry.adapter_id for entry in _newest_first(objects, group) if entry.adapter_id != adapter_id), None)

@@ -17,10 +17,12 @@ from typing import Any
 import pyarrow as pa
 
 from lloco_core.errors import RegistryError
+from lloco_core.objects import key_below
 from lloco_core.registry.active import activate, active_adapter, previous_adapter
 from lloco_core.registry.candidates import Candidate, candidate_file
 from lloco_core.registry.validate import FILES, validate_adapter
 from lloco_core.store import schema
+from lloco_core.store.forgotten import forgotten_documents
 from lloco_core.store.tables import Store
 
 REGISTERED = "registered"
@@ -38,8 +40,10 @@ def register(store: Store, candidate: Candidate) -> str:
     recorded = [row["gate"] for row in registered_adapters(store) if row["adapter_id"] == candidate.adapter_id]
     if recorded:
         return recorded[0]
-    contents = {name: candidate_file(store.objects, candidate.adapter_id, name) for name in FILES}
-    verdict = _verdict(candidate, contents)
+    is_forgotten = any(item.doc_id in candidate.documents for item in forgotten_documents(store.objects))
+    # the files of a candidate that was trained on a forgotten document are deleted
+    contents = {} if is_forgotten else {name: candidate_file(store.objects, candidate.adapter_id, name) for name in FILES}
+    verdict = "rejected: trained on a forgotten document" if is_forgotten else _verdict(candidate, contents)
     parent = previous_adapter(store.objects, candidate.group, candidate.adapter_id)
     files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     if verdict == REGISTERED:
@@ -82,7 +86,7 @@ def download_adapter(store: Store, adapter_id: str, cache: Path) -> Path:
     if store.storage_options is None:
         return Path(store.root, "adapters", adapter_id)
     for key in keys:
-        target = cache / key.removeprefix("adapters/")
+        target = cache / key_below(store.root, key).removeprefix("adapters/")
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(store.objects.get(key))

@@ -38,12 +38,18 @@ def search_passages(night: Night, question: str, vector: np.ndarray, top_k: int,
     options = night.store.storage_options
     table = lancedb.connect(night.store.root, storage_options=options).open_table("passages")
     table.checkout(night.versions["passages"])
-    query = table.search(query_type="hybrid").vector(vector).text(_words(question)).rerank(RRFReranker())
-    if group:
-        query = query.where(f"group_id IN ({sql_list([group])})", prefilter=True)
     columns = ["doc_id", "group_id", "passage_index", "segment_index", "char_start", "char_end", "text"]
-    rows = query.limit(top_k).to_list()
-    return [Hit(**{name: row[name] for name in columns}, score=row["_relevance_score"]) for row in rows]
+    limit = top_k
+    while True:
+        query = table.search(query_type="hybrid").vector(vector).text(_words(question)).rerank(RRFReranker())
+        if group:
+            query = query.where(f"group_id IN ({sql_list([group])})", prefilter=True)
+        rows = query.limit(limit).to_list()
+        active = night.active_versions({row["doc_id"] for row in rows}) if rows else set()
+        found = [row for row in rows if row["version_id"] in active]  # the table also has documents that wait to be switched to
+        if len(found) >= top_k or len(rows) < limit:
+            return [Hit(**{name: row[name] for name in columns}, score=row["_relevance_score"]) for row in found[:top_k]]
+        limit *= 2
 
 
 def _words(question: str) -> str:

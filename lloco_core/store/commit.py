@@ -5,7 +5,8 @@ A batch of shards is committed in this order; every step is skipped or harmless 
 1. append fragments to `segments`, then `passages`, then `documents` (one Lance transaction per table);
 2. retire what the batch replaces or removes: older rows of the same documents, rows of documents that are gone;
 3. write `quarantine`;
-4. append the `ledger` rows: from here on the shards are done.
+4. append the `ledger` rows: from here on the shards are done;
+5. write and log their event lines (`store.events`).
 
 Every append carries its shard ids in the transaction properties. After a crash the committer finds the ids of each table in the
 transactions since the plan's base version, so it appends what is missing and nothing twice:
@@ -16,7 +17,7 @@ transactions since the plan's base version, so it appends what is missing and no
 | between record and step 1 | fragments and record | commits them; nothing is encoded again |
 | inside step 1 | some tables have the shard | appends to the others |
 | between 1 and 4 | tables have it, ledger not | repeats 2 and 3, then 4 |
-| after 4 | done | nothing |
+| between 4 and 5 | done | writes the event lines |
 
 Readers open a *night* (`ledger`), so they never see a half-committed batch. Every write goes through a table that was opened before
 the lease was looked at (`store.fencing`), so that a committer that lost its lease cannot write any more.
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -37,11 +39,13 @@ from lance.fragment import FragmentMetadata, write_fragments
 
 from lloco_core.settings import settings
 from lloco_core.store import schema
-from lloco_core.store.fencing import committed_properties, open_to_write
+from lloco_core.store.events import ShardEvents
+from lloco_core.store.fencing import open_to_write
 from lloco_core.store.quarantine import record_rejections
 from lloco_core.store.records import PlanMarker, ShardRecord, close_plan, load_records, open_plan, open_plans
 from lloco_core.store.retire import remove_gone, retire_replaced
 from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
+from lloco_core.store.transactions import committed_properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +56,14 @@ logger = logging.getLogger(__name__)
 
 FragmentsOf = Callable[[list[ShardRecord]], list[FragmentMetadata]]
 
+OnCommit = Callable[[list[ShardRecord], float], None]
+"""Called with the shards that a commit has put into the ledger and the seconds it took."""
+
 SHARDS_PROPERTY = "lloco.shards"
+
+
+def _nobody(_records: list[ShardRecord], _seconds: float) -> None:
+    """The default of `on_commit`."""
 
 
 def begin_plan(store: Store, plan_id: str, run_id: str, n_shards: int) -> PlanMarker:
@@ -61,11 +72,11 @@ def begin_plan(store: Store, plan_id: str, run_id: str, n_shards: int) -> PlanMa
     return open_plan(store.objects, PlanMarker(plan_id, run_id, versions, n_shards))
 
 
-def recover_plans(store: Store, lease: CommitLease) -> int:
+def recover_plans(store: Store, lease: CommitLease, on_commit: OnCommit = _nobody) -> int:
     """Finish what a crashed run left: commit every recorded shard of every open plan. Returns the shards committed."""
     recovered = 0
     for marker in open_plans(store.objects):
-        committer = Committer(store, lease, marker)
+        committer = Committer(store, lease, marker, on_commit)
         recovered += committer.commit(load_records(store.objects, marker.plan_id))
         close_plan(store.objects, marker.plan_id)
     if recovered:
@@ -76,24 +87,32 @@ def recover_plans(store: Store, lease: CommitLease) -> int:
 class Committer:
     """Commits the shards of one plan, each exactly once."""
 
-    def __init__(self, store: Store, lease: CommitLease, marker: PlanMarker) -> None:
+    def __init__(self, store: Store, lease: CommitLease, marker: PlanMarker, on_commit: OnCommit = _nobody) -> None:
         self.store = store
         self.lease = lease
         self.marker = marker
+        self._on_commit = on_commit
+        self._events = ShardEvents(store.objects, marker)
         self._done = {name: self._shards_since(name, marker.base_versions[name]) for name in CONTENT_TABLES}
         self._done["ledger"] = self._shards_in_ledger()
 
     def commit(self, records: Iterable[ShardRecord]) -> int:
         """Commit a batch of shards; those already in the ledger are left out. Returns how many were committed."""
+        records = list(records)
         batch = [record for record in records if record.shard_id not in self._done["ledger"]]
         if not batch:
+            self._events.add(records)
             return 0
+        started = time.monotonic()
         for name in CONTENT_TABLES:
             self._append(name, [record for record in batch if record.fragments.get(name)], partial(recorded_fragments, name))
         retire_replaced(self.store, self.lease, batch)
         remove_gone(self.store, self.lease, batch)
         record_rejections(self.store, self.lease, batch)
         self._append("ledger", batch, self._ledger_fragments)
+        seconds = time.monotonic() - started
+        self._on_commit(batch, seconds)
+        self._events.add(records, {record.shard_id: seconds / len(batch) for record in batch})
         return len(batch)
 
     def close(self) -> None:
@@ -136,6 +155,7 @@ class Committer:
             "encode_seconds": record.encode_seconds,
             "code": settings().git_commit,
             "committed_at": datetime.now(UTC),
+            "group_tokens": json.dumps(record.group_tokens),
         }
 
     def _shards_in_ledger(self) -> set[str]:

@@ -25,10 +25,10 @@ WRITTEN_TABLES = ("segments", "passages", "documents", "quarantine", "ledger", "
 
 
 @contextmanager
-def commit_lease(store: Store, run_id: str, seconds: float) -> Iterator[CommitLease]:
+def commit_lease(store: Store, run_id: str, seconds: float, wait_seconds: float = 0) -> Iterator[CommitLease]:
     """Hold the commit lease of a store; a predecessor that did not release it is fenced off. A new store may begin with it."""
     store.make_root()
-    with CommitLease(store.objects, run_id, seconds) as lease:
+    with CommitLease(store.objects, run_id, seconds, wait_seconds) as lease:
         if lease.took_over:
             fence(store)
         yield lease
@@ -50,19 +50,6 @@ def open_to_write(store: Store, lease: CommitLease, table: str) -> lance.LanceDa
     dataset = store.dataset(table)
     lease.check()
     return dataset
-
-
-def committed_properties(dataset: lance.LanceDataset, base_version: int) -> list[dict[str, str]]:
-    """Properties of the transactions after a version that are part of the table: a restore undoes what lies between."""
-    found: dict[int, list[dict[str, str]]] = {base_version: []}
-    for version in range(base_version + 1, dataset.version + 1):
-        transaction = dataset.read_transaction(version)
-        operation = transaction.operation if transaction else None
-        if isinstance(operation, lance.LanceOperation.Restore):
-            found[version] = found.get(operation.version, [])
-        else:
-            found[version] = [*found[version - 1], *([transaction.transaction_properties] if transaction else [])]
-    return found[dataset.version]
 
 
 def _fence_table(store: Store, name: str) -> None:

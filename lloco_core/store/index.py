@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
+
+from lloco_core.store.transactions import retry_conflicts
 
 if TYPE_CHECKING:
     import lance
@@ -24,18 +27,28 @@ SCALAR_INDICES = {
 
 def build_indices(store: Store) -> None:
     """Create what is missing and bring the rest up to date. Unindexed rows are scanned, so readers never miss one."""
-    for name, indices in SCALAR_INDICES.items():
-        dataset = store.dataset(name)
-        if dataset.count_rows() == 0:
-            continue
-        existing = {field for index in dataset.describe_indices() for field in index.field_names}
-        for column, kind in indices:
-            if column not in existing:
-                dataset.create_scalar_index(column, kind)
-        if name == "passages" and "vector" not in existing and dataset.count_rows() >= VECTOR_INDEX_ROWS:
-            dataset.create_index("vector", "IVF_PQ", metric="cosine")
-        if existing and _has_unindexed_rows(dataset):
-            dataset.optimize.optimize_indices()
+    for name in SCALAR_INDICES:
+        retry_conflicts(partial(_build_indices_of, store, name))
+
+
+def _build_indices_of(store: Store, name: str) -> None:
+    dataset = store.dataset(name)
+    if dataset.count_rows() == 0:
+        return
+    existing = {field for index in dataset.describe_indices() for field in index.field_names}
+    for column, kind in SCALAR_INDICES[name]:
+        if column not in existing:
+            dataset.create_scalar_index(column, kind)
+    if name == "passages" and "vector" not in existing and dataset.count_rows() >= VECTOR_INDEX_ROWS:
+        parts = _sub_vectors(dataset.schema.field("vector").type.list_size)
+        dataset.create_index("vector", "IVF_PQ", metric="cosine", num_sub_vectors=parts)
+    if existing and _has_unindexed_rows(dataset):
+        dataset.optimize.optimize_indices()
+
+
+def _sub_vectors(dimension: int) -> int:
+    """Parts of a vector that are quantised alone: of 16 numbers, or as near to it as divides the vector."""
+    return next(parts for parts in range(max(1, dimension // 16), 0, -1) if dimension % parts == 0)
 
 
 def _has_unindexed_rows(dataset: lance.LanceDataset) -> bool:

@@ -1,6 +1,6 @@
-"""The lease that keeps a second committer out, built on create-only objects alone.
+"""The lease that keeps a second committer out, built on create-only objects alone. Maintenance has one of its own.
 
-Holders are numbered: `_leases/commit/<epoch>.json` is created by exactly one process, and the highest epoch holds the
+Holders are numbered: `_leases/<name>/<epoch>.json` is created by exactly one process, and the highest epoch holds the
 lease. The holder rewrites its own object as a heartbeat. A contender takes over by creating the next epoch once the
 holder released it, is a dead process of this host, or was silent for `seconds` on the contender's own clock (no two clocks
 are compared). A holder that finds a higher epoch has lost the lease and must not commit any more.
@@ -19,25 +19,28 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from lloco_core.errors import CommitError, StorageError
+from lloco_core.errors import CommitError, LeaseLost, StorageError
 
 if TYPE_CHECKING:
     from lloco_core.objects import Objects
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "_leases/commit/"
-
 START_TOLERANCE = 5.0
 """Seconds by which the start of one process may seem to differ: Linux derives it from a boot time that moves with the clock."""
 
 
 class CommitLease:
-    """Context manager that holds the commit lease of a store and renews it in a background thread."""
+    """Context manager that holds a lease of a store, by default the commit lease, and renews it in a background thread.
 
-    def __init__(self, objects: Objects, run_id: str, seconds: float) -> None:
+    A living holder is waited for `wait_seconds` before its store is refused.
+    """
+
+    def __init__(self, objects: Objects, run_id: str, seconds: float, wait_seconds: float = 0, name: str = "commit") -> None:
         self.objects = objects
         self.seconds = seconds
+        self.wait_seconds = wait_seconds
+        self.name = name
         self.epoch = 0
         self.took_over = False
         """The holder before did not release it: requests of it may still be on their way."""
@@ -65,20 +68,21 @@ class CommitLease:
         """Refuse to go on when another process took the lease over.
 
         Raises:
-            CommitError: a higher epoch exists.
+            LeaseLost: a higher epoch exists.
         """
         newest = self._newest_epoch()
         if newest != self.epoch:
-            raise CommitError(
-                f"{self.objects.root}: the commit lease {self.epoch} was taken over by epoch {newest}; "
+            raise LeaseLost(
+                f"{self.objects.root}: the {self.name} lease {self.epoch} was taken over by epoch {newest}; "
                 "this run stops without committing, the other one carries on"
             )
 
     def _acquire(self) -> None:
+        refuse_at = time.monotonic() + self.wait_seconds
         while True:
             epoch = self._newest_epoch()
             if epoch and not self._is_free(epoch):
-                self._watch_until_silent(epoch)
+                self._watch_until_silent(epoch, refuse_at)
             key, state = self._key(epoch + 1), self._state()
             if self.objects.create(key, state) or self.objects.get(key) == state:  # a repeated PUT finds its own first attempt
                 self.epoch = epoch + 1
@@ -92,19 +96,22 @@ class CommitLease:
         same_host = holder.get("host") == self._identity["host"]
         return same_host and not _is_alive(holder["pid"], holder["started"])
 
-    def _watch_until_silent(self, epoch: int) -> None:
+    def _watch_until_silent(self, epoch: int, refuse_at: float) -> None:
         first = self._read(epoch)
         seconds = max(self.seconds, first["seconds"])  # its heartbeat follows its own setting
-        logger.info("waiting up to %.0f s for run %s on %s to give up the commit lease", seconds, first["run_id"], first["host"])
-        deadline = time.monotonic() + seconds
+        logger.info("waiting up to %.0f s for run %s on %s to give up the %s lease", seconds, first["run_id"], first["host"], self.name)
+        beat, deadline = first["beat"], time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(min(1.0, seconds / 10))
             if self._newest_epoch() != epoch or self._is_free(epoch):
                 return
-            if self._read(epoch)["beat"] != first["beat"]:
+            if self._read(epoch)["beat"] != beat:
+                beat, deadline = self._read(epoch)["beat"], time.monotonic() + seconds
+                if time.monotonic() < refuse_at:
+                    continue
                 raise CommitError(
                     f"{self.objects.root} is being written by run {first['run_id']} (host {first['host']}, pid {first['pid']}); "
-                    "wait for it to end, then run again"
+                    "wait for it to end, then run again, or raise store.lease_wait_seconds"
                 )
 
     def _renew_until_stopped(self) -> None:
@@ -112,10 +119,10 @@ class CommitLease:
             try:
                 self.objects.put(self._key(self.epoch), self._state())
             except StorageError as error:  # the next beat may get through; check() guards every commit
-                logger.warning("the commit lease could not be renewed: %s", error)
+                logger.warning("the %s lease could not be renewed: %s", self.name, error)
 
     def _newest_epoch(self) -> int:
-        return max((int(item.key.removeprefix(PREFIX).removesuffix(".json")) for item in self.objects.list(PREFIX)), default=0)
+        return max((int(item.key.rpartition("/")[2].removesuffix(".json")) for item in self.objects.list(self._prefix)), default=0)
 
     def _read(self, epoch: int) -> dict[str, Any]:
         return json.loads(self.objects.get(self._key(epoch)))
@@ -123,9 +130,12 @@ class CommitLease:
     def _state(self, released: bool = False) -> bytes:
         return json.dumps({**self._identity, "beat": uuid.uuid4().hex, "released": released}).encode()
 
-    @staticmethod
-    def _key(epoch: int) -> str:
-        return f"{PREFIX}{epoch:010d}.json"
+    @property
+    def _prefix(self) -> str:
+        return f"_leases/{self.name}/"
+
+    def _key(self, epoch: int) -> str:
+        return f"{self._prefix}{epoch:010d}.json"
 
 
 def _is_alive(pid: int, started: float) -> bool:

@@ -1,4 +1,4 @@
-"""Reading a night: documents, texts, and summary vectors that belong together."""
+"""Reading a night: documents, texts, summary vectors, and adapters that belong together."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lloco_core.errors import StorageError
-from lloco_core.store.nights import latest_night
-from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
+from lloco_core.registry.fitting import fitting_adapters
+from lloco_core.store.nights import latest_night, night_adapters, night_versions, nights_that_open
+from lloco_core.store.tables import Store, sql_list
 from lloco_core.store.vectors import LARGEST, format_of, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import lance
     import pyarrow as pa
 
@@ -41,22 +44,25 @@ def open_night(store_uri: str, name: str | None = None) -> Night:
     """Open the newest published night of a store, or the named one.
 
     Raises:
-        StorageError: nothing was published yet, or there is no such night.
+        StorageError: nothing was published yet, there is no such night, or it was cleaned up.
     """
     store = Store(store_uri)
     row = latest_night(store, name)
     if row is None:
         raise StorageError(f"{store.root} has no published night yet; run an ingest on this store first")
-    return Night(store, row["run_id"], {table: row[f"{table}_version"] for table in CONTENT_TABLES})
+    if name is not None and name not in {night["run_id"] for night in nights_that_open(store)}:
+        raise StorageError(f"night {name!r} of {store.root} was cleaned up; `lloco status` lists the nights that can be opened")
+    return Night(store, row["run_id"], night_versions(row), night_adapters(row))
 
 
 class Night:
     """Consistent, read-only view of a store."""
 
-    def __init__(self, store: Store, name: str, versions: dict[str, int]) -> None:
+    def __init__(self, store: Store, name: str, versions: dict[str, int], adapters: dict[str, str] | None = None) -> None:
         self.store = store
         self.name = name
         self.versions = versions
+        self._adapters = adapters
         self._open: dict[str, lance.LanceDataset] = {}
 
     def table(self, name: str) -> lance.LanceDataset:
@@ -64,6 +70,17 @@ class Night:
         if name not in self._open:
             self._open[name] = self.store.dataset(name, self.versions[name])
         return self._open[name]
+
+    @property
+    def adapters(self) -> dict[str, str]:
+        """Group -> id of the adapter that reads this night's vectors. A night that recorded none has the active ones that fit it."""
+        if self._adapters is None:
+            self._adapters = fitting_adapters(self.store, self.table("documents"))
+        return self._adapters
+
+    def adapter(self, group: str) -> str | None:
+        """The adapter of a group, or None."""
+        return self.adapters.get(group)
 
     def documents(self, group: str | None = None) -> list[DocumentRow]:
         """Active documents, sorted by URI; of one group if given."""
@@ -73,6 +90,11 @@ class Night:
     def document(self, doc_id: str) -> DocumentRow | None:
         """One active document by id."""
         return next(iter(self._document_rows(f"status = 'active' AND doc_id IN ({sql_list([doc_id])})")), None)
+
+    def active_versions(self, doc_ids: Iterable[str]) -> set[str]:
+        """Version ids of the active ones among these documents: rows of other versions are not part of the night."""
+        where = f"status = 'active' AND doc_id IN ({sql_list(sorted(doc_ids))})"
+        return set(self.table("documents").to_table(columns=["version_id"], filter=where)["version_id"].to_pylist())
 
     def groups(self) -> dict[str, int]:
         """Documents per group."""

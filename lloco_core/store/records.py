@@ -45,6 +45,17 @@ class ShardRecord:
     """As in `CompressedShard`. Records of older versions lack these three; their `encode_seconds` are wall seconds of the call."""
     encode_started: float | None = None
     encode_ended: float | None = None
+    n_bytes: int = 0
+    """Listed size of the shard's objects; records of older versions lack this and what follows."""
+    attempts: int = 1
+    """Attempts at encoding the shard, the successful one included."""
+    group_tokens: dict[str, int] = field(default_factory=dict)
+    """group -> tokens of `n_encoded_tokens`: by these the encoder's seconds are shared out among the groups."""
+
+    @property
+    def n_removed(self) -> int:
+        """Documents in `removed`."""
+        return len(set(self.removed.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,18 @@ def load_config(objects: Objects, run_id: str) -> NightlyConfig:
     return NightlyConfig.model_validate_json(objects.get(f"_runs/{run_id}/config.json"))
 
 
+def copy_config(objects: Objects, from_run: str, to_run: str) -> None:
+    """Give a night that no ingest published the configuration of the one it follows: readers of a night need it."""
+    key = f"_runs/{from_run}/config.json"
+    if objects.stat(key):
+        objects.put(f"_runs/{to_run}/config.json", objects.get(key))
+
+
+def drop_config(objects: Objects, run_id: str) -> None:
+    """Delete a run's configuration."""
+    objects.delete(f"_runs/{run_id}/config.json")
+
+
 def save_summary(objects: Objects, run_id: str, summary: dict[str, Any]) -> None:
     """Keep a run's numbers."""
     objects.put(f"_runs/{run_id}/summary.json", json.dumps(summary, indent=2).encode())

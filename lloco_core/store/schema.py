@@ -1,7 +1,7 @@
 """The Arrow schemas of all tables, the only place where columns are defined. Never inferred, no extension types.
 
 Vectors are flat fixed-size lists: nested ones are written by Lance but cannot be read back in file formats 2.1 and 2.2.
-A *night* is a consistent set of table versions, recorded as one ledger row.
+A *night* is a consistent set of table versions and adapters, recorded in the ledger.
 """
 
 from __future__ import annotations
@@ -72,8 +72,10 @@ LEDGER = pa.schema(
         pa.field("documents_version", pa.int64()),  # versions of a night; of a shard: the versions that hold it
         pa.field("segments_version", pa.int64()),
         pa.field("passages_version", pa.int64()),
+        pa.field("adapters", pa.string()),  # JSON of a night: group -> adapter_id; its newest row counts
         pa.field("code", pa.string()),  # git commit of the code
         pa.field("committed_at", TIMESTAMP),
+        pa.field("group_tokens", pa.string()),  # JSON: group -> encoded tokens
     ]
 )
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import StorageError
+from lloco_core.registry.active import active_adapters
+from lloco_core.store.forgotten import forgotten_documents
+from lloco_core.store.nights import nights_that_open
 from lloco_core.store.read import open_night
 from lloco_core.store.records import open_plans
 from lloco_core.store.tables import Store
@@ -52,7 +55,7 @@ def store_status(store_uri: str) -> StoreStatus:
     if not store.exists("ledger"):
         raise StorageError(f"{store.root} holds no store; run an ingest with --store.uri {store_uri} first")
     ledger = store.dataset("ledger").to_table().to_pylist()
-    nights = sorted((row for row in ledger if row["entry"] == "night"), key=lambda row: row["committed_at"])
+    nights = nights_that_open(store)
     newest = open_night(store_uri) if nights else None
     quarantine = store.dataset("quarantine").to_table().to_pylist()
     return StoreStatus(
@@ -62,10 +65,17 @@ def store_status(store_uri: str) -> StoreStatus:
         groups=[{"group": group, "documents": count} for group, count in newest.groups().items()] if newest else [],
         adapters=_adapter_rows(store),
         quarantine=[{name: row[name] for name in ("uri", "stage", "code", "message", "attempts")} for row in quarantine],
-        warnings=[
-            f"plan {plan.plan_id} of run {plan.run_id} is unfinished; the next ingest finishes it" for plan in open_plans(store.objects)
-        ],
+        warnings=_warnings(store),
     )
+
+
+def _warnings(store: Store) -> list[str]:
+    plans = [f"plan {plan.plan_id} of run {plan.run_id} is unfinished; the next ingest finishes it" for plan in open_plans(store.objects)]
+    pending = [item for item in forgotten_documents(store.objects) if item.finished_at is None]
+    return plans + [
+        f"document {item.doc_id} is forgotten; old versions hold it until maintenance after {item.due_at:%Y-%m-%d %H:%M} UTC"
+        for item in pending
+    ]
 
 
 def document_details(night: Night, wanted: str) -> DocumentDetails:
@@ -110,7 +120,8 @@ def _night_row(night: dict[str, Any], ledger: list[dict[str, Any]]) -> dict[str,
 
 
 def _adapter_rows(store: Store) -> list[dict[str, Any]]:
-    active = _active_adapters(store)
+    active = {entry.adapter_id for entry in active_adapters(store.objects).values()}
+    forgotten = {adapter_id for item in forgotten_documents(store.objects) for adapter_id in item.adapters}
     rows = store.dataset("adapters").to_table().to_pylist()
     per_group = Counter(row["group_id"] for row in rows)
     return [
@@ -122,16 +133,16 @@ def _adapter_rows(store: Store) -> list[dict[str, Any]]:
             "examples": row["n_examples"],
             "held-out loss": _loss(json.loads(row["metrics"])),
             "versions of group": per_group[row["group_id"]],
+            "to do": _to_do(row["adapter_id"], active, forgotten),
         }
         for row in sorted(rows, key=lambda row: row["created_at"])
     ]
 
 
-def _active_adapters(store: Store) -> set[str]:
-    newest: dict[str, str] = {}
-    for item in store.objects.list("registry/"):  # sorted: the last entry of a group is the active one
-        newest[item.key.rpartition("/")[0]] = item.key
-    return {json.loads(store.objects.get(key))["adapter_id"] for key in newest.values()}
+def _to_do(adapter_id: str, active: set[str], forgotten: set[str]) -> str:
+    if adapter_id not in forgotten:
+        return ""
+    return ("retrain: " if adapter_id in active else "") + "trained on forgotten document"
 
 
 def _loss(metrics: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ A table `name` lies at `<store>/<name>.lance`, where LanceDB finds it when it co
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 CONTENT_TABLES = ("segments", "passages", "documents")
 """Written by every shard, in commit order: a document becomes visible after everything it refers to."""
 
+TABLES = (*CONTENT_TABLES, "quarantine", "ledger", "adapters")
+"""All tables of a store."""
+
 
 class Store:
     """One store: its tables and the small objects beside them. Cheap to create; holds no open table."""
@@ -32,6 +36,10 @@ class Store:
         self.root = canonical_root(uri)
         if self.root.startswith("s3://") and set("#?%") & set(self.root):
             raise ConfigurationError(f"store.uri {uri}: Lance reads '#', '?', and '%' as URL syntax; use a prefix without them")
+        if any(unicodedata.category(char) == "Cc" for char in self.root) or {".", ".."} & set(self.root.split("/")):
+            raise ConfigurationError(
+                f"store.uri {uri[:200]!r}: Lance reads no control characters and no parts '.' or '..'; use another name"
+            )
         self.objects = open_objects(self.root)
         self.storage_options = lance_storage_options() if self.root.startswith("s3://") else None
 
@@ -45,9 +53,9 @@ class Store:
         return f"{self.root}/{name}.lance"
 
     def exists(self, name: str) -> bool:
-        """Whether a table is there. An unreachable store is an error, not an absent table."""
+        """Whether a table is there, complete. An unreachable store is an error, not an absent table."""
         is_new_folder = self.storage_options is None and not Path(self.root).is_dir()
-        return not is_new_folder and next(self.objects.list(f"{name}.lance/_versions/"), None) is not None
+        return not is_new_folder and any(item.key.endswith(".manifest") for item in self.objects.list(f"{name}.lance/_versions/"))
 
     def dataset(self, name: str, version: int | None = None) -> lance.LanceDataset:
         """Open a table, at its newest version by default."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -88,8 +89,18 @@ def write_shard(store: Store, shard: CompressedShard, writing: Writing) -> Shard
         encoder_id=shard.encoder_id,
         encode_started=shard.encode_started,
         encode_ended=shard.encode_ended,
+        n_bytes=sum(source.size for source in shard.shard.objects),
+        attempts=shard.attempts,
+        group_tokens=_group_tokens(shard.documents),
     )
     return save_record(store.objects, record)
+
+
+def _group_tokens(documents: list[CompressedDocument]) -> dict[str, int]:
+    tokens: Counter[str] = Counter()
+    for document in documents:
+        tokens[document.group] += document.n_encoded_tokens
+    return dict(+tokens)
 
 
 def removed_rows(shard: CompressedShard) -> dict[str, str]:

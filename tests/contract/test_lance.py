@@ -2,6 +2,9 @@
 
 import datetime
 import json
+import os
+import time
+from pathlib import Path
 
 import lance
 import numpy as np
@@ -103,6 +106,60 @@ def test_tags_protect_from_cleaning(uri):
     lance.dataset(uri).cleanup_old_versions(older_than=now, error_if_tagged_old_versions=False)
     assert [version["version"] for version in lance.dataset(uri).versions()] == [2, 4]
     assert lance.dataset(uri, version=2).to_table() == table(1, 2)
+
+
+def test_deleted_rows_stay_in_their_files_until_these_fragments_are_rewritten(uri):
+    """Forgetting finds them so, and rewrites no other fragment."""
+
+    def in_files(dataset):
+        scanner = dataset.scanner(columns=["id"], filter="id IN (1)", with_row_id=True, include_deleted_rows=True, use_scalar_index=False)
+        return scanner.to_table()["id"].to_pylist()
+
+    append(uri, write_fragments(table(1, 2), uri, schema=SCHEMA, mode="append"))
+    append(uri, write_fragments(table(3), uri, schema=SCHEMA, mode="append"))
+    lance.dataset(uri).delete("id = 1")
+    dataset = lance.dataset(uri)
+    dirty, other = [fragment.fragment_id for fragment in dataset.get_fragments()]
+    assert (dataset.count_rows("id = 1"), in_files(dataset)) == (0, [1])
+    dataset.optimize.compact_files(target_rows_per_fragment=2048, materialize_deletions_threshold=0.0, excluded_fragment_ids=[other])
+    after = lance.dataset(uri)
+    assert in_files(after) == []
+    fragments = [fragment.fragment_id for fragment in after.get_fragments()]
+    assert other in fragments
+    assert dirty not in fragments
+    assert sorted(after.to_table()["id"].to_pylist()) == [2, 3]
+
+
+def test_a_restore_is_a_new_version_that_says_what_it_restored(uri):
+    append(uri, write_fragments(table(1), uri, schema=SCHEMA, mode="append"))
+    append(uri, write_fragments(table(2), uri, schema=SCHEMA, mode="append"))
+    lance.dataset(uri, version=2).restore()
+    dataset = lance.dataset(uri)
+    assert (dataset.version, dataset.to_table()["id"].to_pylist()) == (4, [1])
+    assert dataset.read_transaction(4).operation.version == 2
+
+
+def test_the_filter_of_a_delete_stays_readable_in_its_version(uri):
+    """Why quarantine rows are forgotten by row id, and a version is put on top of a delete before old ones are cleaned up."""
+    append(uri, write_fragments(table(1, 2), uri, schema=SCHEMA, mode="append"))
+    lance.dataset(uri).delete("id = 1 OR id = 123456789")
+    assert "123456789" in lance.dataset(uri).read_transaction(3).operation.predicate
+    lance.dataset(uri).restore()
+    lance.dataset(uri).cleanup_old_versions(datetime.timedelta(0))
+    assert not [path for path in Path(uri).rglob("*") if path.is_file() and b"123456789" in path.read_bytes()]
+
+
+def test_cleaning_removes_uncommitted_files_after_a_week(uri):
+    """Why nothing is cleaned while a plan has been open for days: `store.maintenance.versions`."""
+    append(uri, write_fragments(table(1, 2), uri, schema=SCHEMA, mode="append"))
+    lance.dataset(uri).delete("id = 1")
+    [young], [old] = (write_fragments(table(3), uri, schema=SCHEMA, mode="append") for _ in range(2))
+    paths = {name: Path(uri, "data", fragment.files[0].path) for name, fragment in (("young", young), ("old", old))}
+    for name, days in (("young", 6.9), ("old", 7.1)):
+        written = time.time() - days * 86400
+        os.utime(paths[name], (written, written))
+    lance.dataset(uri).cleanup_old_versions(versions=[2])
+    assert {name: path.exists() for name, path in paths.items()} == {"young": True, "old": False}
 
 
 def test_a_tag_can_be_moved(uri):

@@ -24,7 +24,7 @@ def write_corpus(folder: Path, words: int = 30) -> None:
     for number in range(10):
         path = folder / ("north" if number % 2 else "south") / f"doc-{number}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_text(number, words + number))
+        path.write_text(text(number, words + number))
     (folder / "north" / "bad.txt").write_text("  ")
     (folder / "south" / "worse.txt").write_text("")
 
@@ -32,15 +32,15 @@ def write_corpus(folder: Path, words: int = 30) -> None:
 def change_corpus(folder: Path) -> None:
     """The next night: one text is another, two grew, one became unreadable, one can be read at last, one is still bad, two are
     new, one was only touched, one has another name, and one is gone."""
-    (folder / "north" / "doc-1.txt").write_text(_text(101, 40))
+    (folder / "north" / "doc-1.txt").write_text(text(101, 40))
     for number in (4, 8):
         with (folder / "south" / f"doc-{number}.txt").open("a") as grown:
-            grown.write(" " + _text(100 + number, 12))
+            grown.write(" " + text(100 + number, 12))
     (folder / "north" / "doc-3.txt").write_text(" ")
     (folder / "north" / "bad.txt").write_text("readable at last")
     (folder / "south" / "worse.txt").write_text("   ")
-    (folder / "north" / "new-1.txt").write_text(_text(201, 25))
-    (folder / "south" / "new-2.txt").write_text(_text(202, 25))
+    (folder / "north" / "new-1.txt").write_text(text(201, 25))
+    (folder / "south" / "new-2.txt").write_text(text(202, 25))
     os.utime(folder / "south" / "doc-6.txt", (1, 1))
     (folder / "north" / "doc-5.txt").rename(folder / "north" / "renamed.txt")
     (folder / "north" / "doc-7.txt").unlink()
@@ -50,7 +50,8 @@ CHANGED = {"doc-1", "doc-4", "doc-8", "bad", "new-1", "new-2"}
 """Documents that the second night has to encode; beside them it writes the renamed one."""
 
 
-def _text(seed: int, words: int) -> str:
+def text(seed: int, words: int) -> str:
+    """A seeded text of so many words."""
     vocabulary = ["river", "stone", "lantern", "harbour", "winter", "copper", "meadow", "signal", "thread", "orchard"]
     picks = np.random.default_rng(seed).integers(0, len(vocabulary), words)
     return f"Report {seed}. " + " ".join(vocabulary[pick] for pick in picks) + "."

@@ -69,7 +69,7 @@ def ingest(
     corpus: Path, store_uri: str, run_id: str, point: str = "", encoder: str = ENCODER, options: Any = None, **layout: Any
 ) -> dict[str, Any]:
     """One whole ingest; `options` are of the corpus, `layout` of the store. Which documents were encoded, by any run, is noted in
-    `<store>.encoded`."""
+    `<store>.encoded` beside a folder store."""
     from lloco_core.distributed import ingest as driver
     from lloco_core.distributed.models import ModelFacts
     from lloco_core.store.commit import recover_plans
@@ -80,9 +80,10 @@ def ingest(
     store = Store(store_uri)
     models = ModelFacts(encoder, ToyEncoder.segment_length, SUMMARY, HIDDEN, DIMENSION)
     layout = {"commit_every": 100} if point == "before the first commit" else layout
-    with commit_lease(store, run_id, 600) as lease, patch.object(driver, "compress_shards", _loop):
+    config = configuration(corpus, store_uri, options, **layout)
+    waiting = config.store.lease_seconds, config.store.lease_wait_seconds
+    with commit_lease(store, run_id, *waiting) as lease, patch.object(driver, "compress_shards", _loop):
         store.create_tables(SUMMARY, HIDDEN, DIMENSION)
-        config = configuration(corpus, store_uri, options, **layout)
         return finish(driver.Ingest(run_id, config, store, lease, models, recover_plans(store, lease)))
 
 
@@ -95,7 +96,7 @@ def _loop(plan: Any, numbers: Any, job: Any, _: Any) -> Iterator[Any]:
         tokenized = pipeline.read_shard(shard, job.corpus, ToyTokenizer(), job.encoder_fingerprint, continuation)
         toy = ToyEncoder(job.encoder_fingerprint)
         compressed = pipeline.compress_shard(tokenized, toy, ToyEmbedder(), job.retrieval.passage_chars, None)
-        with open(f"{job.store_uri}.encoded", "a") as log:
+        with open(os.devnull if "://" in job.store_uri else f"{job.store_uri}.encoded", "a") as log:
             log.writelines(f"{document.document.title}\n" for document in compressed.documents if document.n_encoded_tokens)
         yield write_shard(Store(job.store_uri), compressed, job.writing)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lloco_core.store.events import shard_events
 from lloco_core.store.read import open_night
 from lloco_core.store.records import load_records, open_plans
 from lloco_core.store.tables import CONTENT_TABLES, Store
@@ -119,6 +120,10 @@ def test_the_next_run_ends_as_if_nothing_had_happened(killed, corpus, expected, 
     assert len(shards) == len(set(shards))
     assert sum(row["n_documents"] for row in ledger(store_uri) if row["entry"] == "shard") == 10 + len(CHANGED) + len({"renamed"})
     assert open_plans(Store(store_uri).objects) == []
+    events = [event for run_id in ("night-1", "night-2", "night-3") for event in shard_events(Store(store_uri).objects, run_id)]
+    assert sorted(event["shard"] for event in events) == sorted(shards)
+    uncounted = [event for event in events if event["commit_seconds"] is None]
+    assert len(uncounted) == (1 if point == "after ledger" else 0)  # killed between the ledger and its line
 
     again = encoded(store_uri) - before
     assert set(again) == to_encode_after(point)

@@ -9,6 +9,8 @@ import pytest
 
 from lloco_core.answer.ask import Asker
 from lloco_core.config import NightlyConfig
+from lloco_core.store.costs import store_costs
+from lloco_core.store.events import shard_events
 from lloco_core.store.read import open_night
 from lloco_core.store.tables import Store
 from tests.conftest import BUCKET, S3_SECRET
@@ -21,6 +23,7 @@ def _objects(client: Any, bucket: str) -> dict[str, bytes]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
 def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3):
     from flows.nightly import nightly
 
@@ -28,6 +31,8 @@ def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3):
     for path in sorted(corpus.rglob("*.txt")):
         s3.put_object(Bucket=bucket, Key=f"texts/{path.relative_to(corpus).as_posix()}", Body=path.read_bytes())
     config = NightlyConfig.model_validate(small_night(f"s3://{bucket}/texts", f"s3://{bucket}/store"))
+    priced = config.cluster.model_copy(update={"gpu_hour_price": 2.5, "currency": "EUR"})
+    config = config.model_copy(update={"cluster": priced})
 
     first = nightly(config)
 
@@ -44,6 +49,12 @@ def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3):
     assert len(first.examples) == 2
     leaks = [key for key, data in stored.items() if S3_SECRET.encode() in data]
     assert leaks == []
+    costs = store_costs(config.store.uri)
+    assert costs.as_json() == first.as_json()["costs"]
+    assert sorted(costs.groups) == ["statements", "types"]
+    assert costs.total.encoded_tokens == first.totals.n_encoded_tokens
+    assert all(cost.encoder_microseconds and cost.training_microseconds and cost.money["EUR"] for cost in costs.groups.values())
+    assert len(shard_events(Store(config.store.uri).objects, first.run_id)) == first.totals.n_shards
 
     answer = Asker(config.store.uri).ask("Complete: It is useful as a placeholder")
     assert answer.group == "statements"
@@ -56,6 +67,7 @@ def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3):
     assert not again.plan.shards
     assert (again.plan.n_objects, again.plan.n_unchanged) == (11, 11)
     assert again.totals.n_tokens == 0
+    assert again.costs.groups == {}
     assert again.night == first.night
     assert [outcome.verdict for outcome in again.adapters] == ["unchanged", "unchanged"]
     shard_rows = Store(config.store.uri).dataset("ledger").count_rows(filter="entry = 'shard'")

@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.night import END, OUTPUT_END, OUTPUT_START, START, output_block, readme_block
+from tests.conftest import s3_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -118,9 +119,12 @@ def test_fairytales_with_human_questions(checkout: Path):
 
 @pytest.mark.real
 @pytest.mark.timeout(2 * COMMAND_SECONDS)
-def test_a_night_on_an_s3_endpoint(checkout: Path, s3, s3_endpoint: str):
+@pytest.mark.parametrize("s3", ["ceph"], indirect=True)
+def test_a_night_on_an_s3_endpoint(checkout: Path, s3):
     export, doctor, night = commands("On S3")
-    variables = dict(part.split("=", 1) for part in shlex.split(export)[1:]) | {"AWS_ENDPOINT_URL": s3_endpoint}
+    variables = dict(part.split("=", 1) for part in shlex.split(export)[1:])
+    assert variables.keys() <= s3_environment("").keys()
+    variables |= s3_environment(s3.meta.endpoint_url)
     for number in range(6):
         text = f"Report {number}. " + "The quarterly figures were presented to the board. " * 20
         s3.put_object(Bucket="company", Key=f"documents/board/{number}.txt", Body=text.encode())

@@ -21,6 +21,7 @@ class TickingEncoder(ToyEncoder):
     """Busy for a second per document."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.busy_seconds = 10.0
 
     def encode(self, documents: list[np.ndarray], prefix: list | None = None) -> list:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from lloco_core.config import CorpusConfig, NightlyConfig
+from lloco_core.config import CorpusConfig, MaintainConfig, NightlyConfig
 from lloco_core.errors import ConfigurationError
 from lloco_core.options import parse_options
 from lloco_core.settings import Settings, lance_storage_options, settings
@@ -22,6 +22,15 @@ def test_command_line_overrides_the_file(tmp_path: Path):
     config = parse_options(["--config", str(file), "--store.uri", "s3://bucket/store", "--finetune.learning-rate", "0.5"])
     assert (config.corpus.max_tokens, config.finetune.zero_stage) == (7, 3)
     assert (config.store.uri, config.finetune.learning_rate) == ("s3://bucket/store", 0.5)
+
+
+def test_a_maintenance_has_options_of_its_own():
+    config = parse_options(["--store.uri", "store", "--maintenance.keep-nights", "3"], MaintainConfig)
+    assert config == MaintainConfig(store={"uri": "store"}, maintenance={"keep_nights": 3})
+    with pytest.raises(ConfigurationError, match=r"maintenance\.orphan_days = '8': .* less than or equal to 7"):
+        parse_options(["--store.uri", "store", "--maintenance.orphan-days", "8"], MaintainConfig)
+    with pytest.raises(ConfigurationError, match=r"--corpus\.uri texts"):
+        parse_options(MINIMAL, MaintainConfig)
 
 
 def test_the_environment_is_no_configuration(monkeypatch: pytest.MonkeyPatch):
@@ -94,5 +103,15 @@ def test_secrets_are_not_readable(monkeypatch: pytest.MonkeyPatch):
         options = lance_storage_options()
         assert options["secret_access_key"] == "hunter2"
         assert options["allow_http"] == "true"
+    finally:
+        settings.cache_clear()
+
+
+def test_lance_waits_as_long_as_the_setting_says(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LLOCO_S3_OUTAGE_SECONDS", "45")
+    settings.cache_clear()
+    try:
+        options = lance_storage_options()
+        assert (options["request_timeout"], options["client_retry_timeout"]) == ("60s", "105")
     finally:
         settings.cache_clear()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import yaml
-
-from lloco_core.config import NightlyConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -24,12 +23,13 @@ def test_deployments_name_flows_that_take_their_parameters(deployment: dict):
     path, _, name = deployment["entrypoint"].partition(":")
     flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
     assert list(flow.parameters.properties) == ["config"]
-    assert NightlyConfig.model_validate(deployment["parameters"]["config"]).corpus.uri
+    kind = get_type_hints(flow.fn)["config"]
+    assert kind.model_validate(deployment["parameters"]["config"]).store.uri
     assert deployment["concurrency_limit"]["limit"] == 1
     assert deployment["work_pool"]["name"] == "lloco"
 
 
-def test_the_nightly_deployment_has_its_schedule():
-    nightly = next(deployment for deployment in FILE["deployments"] if deployment["name"] == "nightly")
-    assert [schedule["cron"] for schedule in nightly["schedules"]] == ["0 2 * * *"]
+def test_nights_and_maintenance_have_their_schedules():
+    crons = {item["name"]: [schedule["cron"] for schedule in item["schedules"]] for item in FILE["deployments"] if "schedules" in item}
+    assert crons == {"nightly": ["0 2 * * *"], "weekly": ["0 12 * * 0"]}
     assert FILE["pull"][0]["prefect.deployments.steps.set_working_directory"]["directory"] == "{{ $LLOCO_HOME }}"

@@ -10,8 +10,8 @@ from lloco_core.config import NightlyConfig
 from lloco_core.distributed.ingest import IngestTotals, Progress
 from lloco_core.objects import open_objects
 from lloco_core.observe.report import RunReport
-from lloco_core.planning import Plan
 from lloco_core.store.records import ShardRecord, load_records, save_record
+from tests.unit.plans import nothing_planned
 
 
 def record(n_tokens: int, n_encoded: int, seconds: float = 2.0) -> ShardRecord:
@@ -42,7 +42,7 @@ def test_records_of_earlier_releases_count_every_token_as_encoded(tmp_path: Path
 
 def facts(*records: ShardRecord) -> dict[str, str]:
     report = RunReport.start(NightlyConfig(corpus={"uri": "corpus"}, store={"uri": "store"}))
-    report.plan, report.totals, report.summary_length = Plan("p1", (), 0, 0, 0, 0), IngestTotals(), 50
+    report.plan, report.totals, report.summary_length = nothing_planned(), IngestTotals(), 50
     for item in records:
         report.totals.add(item)
     assert report.as_json()["n_encoded_tokens"] == sum(item.n_encoded_tokens for item in records)

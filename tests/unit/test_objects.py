@@ -145,20 +145,9 @@ def test_wrong_endpoint_is_named(s3, monkeypatch):
         port = free.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     settings.cache_clear()
-    objects = open_objects(f"s3://{BUCKET}/prefix")
-    without_retries(objects)
+    objects = open_objects(f"s3://{BUCKET}/prefix", outage_seconds=0)
     with pytest.raises(StorageError, match=rf"s3://{BUCKET}/prefix/k: .*127\.0\.0\.1:{port}.*check AWS_ENDPOINT_URL and the network"):
         objects.get("k")
-
-
-def without_retries(objects):
-    """Waiting for retries is not what is tested."""
-    import boto3
-    from botocore.config import Config
-
-    endpoint = settings().aws_endpoint_url
-    config = Config(retries={"max_attempts": 1, "mode": "standard"})
-    objects._client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=config)
 
 
 def answer(objects, *replies):

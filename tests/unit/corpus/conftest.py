@@ -1,4 +1,4 @@
-"""Fixtures of the corpus tests: parsing hand-made bytes, corpora in a folder, and buckets on a real (moto) S3."""
+"""Fixtures of the corpus tests: parsing hand-made bytes, corpora in a folder, and buckets on a real S3."""
 
 from __future__ import annotations
 

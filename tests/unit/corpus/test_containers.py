@@ -38,6 +38,7 @@ def test_bad_rows_cost_only_themselves(parse):
         b'["text"]',
         b'{"text": "caf\xe9"}',
         b"[" * 100_000,
+        b'{"text": "nested", "meta": ' + b'{"a":' * 480 + b"1" + b"}" * 481,
         b'{"text": "\\ud800 last"}',
     ]
     results = parse("dir/notes.jsonl", b"\n".join(lines))
@@ -50,9 +51,10 @@ def test_bad_rows_cost_only_themselves(parse):
         ("row-6", "row_malformed"),
         ("row-7", "row_malformed"),
         ("row-8", "row_malformed"),
-        ("row-9", "\ufffd last"),
+        ("row-9", "row_malformed"),
+        ("row-10", "\ufffd last"),
     ]
-    assert (results[0].title, results[-1].title, results[0].group) == ("One", "notes row-9", "dir")
+    assert (results[0].title, results[-1].title, results[0].group) == ("One", "notes row-10", "dir")
     assert results[0].doc_id == digest("file:///corpus/dir/notes.jsonl#row-0")
 
 

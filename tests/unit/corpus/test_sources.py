@@ -157,6 +157,7 @@ def test_missing_object_is_its_own_fault_but_a_missing_bucket_is_not(s3):
     assert not isinstance(raised.value, UnreadableObjectError)
 
 
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
 def test_unreadable_bucket_names_the_credentials(s3, s3_endpoint):
     requests.post(f"{s3_endpoint}/moto-api/reset-auth", data=b"0", timeout=10)  # from now on every request is checked
     try:
@@ -168,7 +169,7 @@ def test_unreadable_bucket_names_the_credentials(s3, s3_endpoint):
 
 def test_unreachable_endpoint_is_an_outage_not_a_quarantine(s3, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses between attempts
+    monkeypatch.setenv("LLOCO_S3_OUTAGE_SECONDS", "0")
     settings.cache_clear()
     source = SourceObject("s3://docs/a.txt", "e", 1, "a.txt")
     with pytest.raises(StorageError, match="check AWS_ENDPOINT_URL"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from pathlib import Path
 from threading import Lock
 
@@ -17,11 +16,10 @@ from lloco_core.objects import LocalObjects
 from lloco_core.observe.busy import EncoderBusy, EncoderMeter
 from lloco_core.observe.report import RunReport
 from lloco_core.pipeline import compress_shard
-from lloco_core.planning import Plan
-from lloco_core.store.plans import StoredPlan
 from lloco_core.store.records import ShardRecord, load_records, save_record
 from lloco_core.types import Shard, TokenizedShard
 from tests.crash.loop import ToyEmbedder, ToyEncoder
+from tests.unit.plans import nothing_planned
 
 
 class Device:
@@ -156,11 +154,6 @@ def test_a_shard_without_documents_used_no_encoder():
     shard = TokenizedShard(Shard("plan", "plan-000000", ()), [], [], [])
     compressed = compress_shard(shard, ToyEncoder(), ToyEmbedder(), 200, None)
     assert (compressed.encoder_id, compressed.encode_started, compressed.encode_ended, compressed.encode_seconds) == ("", None, None, 0.0)
-
-
-def nothing_planned():
-    counts = {field.name: 0 for field in fields(Plan) if field.name.startswith("n_")}
-    return Plan(plan_id="plan", shards=StoredPlan(None, "plan", (), 0), staged_groups=(), **counts)
 
 
 def test_the_report_shows_how_busy_the_encoders_were():

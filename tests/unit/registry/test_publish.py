@@ -14,6 +14,7 @@ from lloco_core.errors import RegistryError
 from lloco_core.registry.active import activate, active_adapter, previous_adapter
 from lloco_core.registry.candidates import Candidate, adapter_name, candidates, save_candidate
 from lloco_core.registry.publish import download_adapter, ensure_active, register, registered_adapters
+from lloco_core.store.forgotten import Forgotten, save_forgotten
 from lloco_core.store.status import store_status
 from tests.unit.registry.adapters import save_tiny_adapter
 
@@ -220,3 +221,14 @@ def test_a_group_that_goes_back_gets_its_old_adapter_back(store, folders):
     assert active_adapter(store.objects, "a").adapter_id == first.adapter_id
     assert not ensure_active(store, "a", first.adapter_id)
     assert not ensure_active(store, "a", "a--neverregistered")
+
+
+def test_a_candidate_trained_on_a_forgotten_document_is_not_registered(store, folders):
+    """Its training went on while the document was forgotten, or its files are deleted already."""
+    candidate = wait(store, folders[0])
+    store.objects.delete(f"_candidates/{candidate.adapter_id}/adapter_model.safetensors")
+    save_forgotten(store.objects, Forgotten("d2", ("hash",), ("a",), "2026-01-01T00:00:00+00:00", 7.0))
+    assert register(store, candidate) == "rejected: trained on a forgotten document"
+    assert active_adapter(store.objects, "a") is None
+    assert keys(store, "adapters/") == []
+    assert waiting_candidates(store) == []

@@ -1,26 +1,30 @@
-"""What the tests of the store, the registry, objects, and planning share: a store in a folder and on a real (moto) S3, and
+"""What the tests of the store, the registry, objects, and planning share: a store in a folder and on real S3 servers, and
 hand-made shards. Vectors follow from the text, so two shards with the same document hold the same numbers.
 
-The S3 server itself is in `tests/conftest.py`.
+The S3 servers themselves are in `tests/conftest.py`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lloco_core.config import MaintenanceConfig, StoreConfig
 from lloco_core.fingerprint import digest
+from lloco_core.settings import settings
 from lloco_core.store.commit import Committer, begin_plan
 from lloco_core.store.lease import CommitLease
+from lloco_core.store.maintenance.session import Maintenance, open_maintenance
 from lloco_core.store.records import ShardRecord
 from lloco_core.store.tables import Store
 from lloco_core.store.write import Writing, version_id, write_shard
 from lloco_core.types import CompressedDocument, CompressedShard, Document, KnownDocument, Passage, Rejection, Segment, Shard, SourceObject
-from tests.conftest import BUCKET
+from tests.conftest import BUCKET, S3_SERVERS, endpoint_of, reach
 
 SUMMARY, HIDDEN, DIMENSION = 2, 8, 4
 ENCODER = "encoder-1"
@@ -29,13 +33,15 @@ SEGMENT_TOKENS = 4
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["folder", "s3"])
-def store_uri(request: pytest.FixtureRequest, tmp_path: Any) -> str:
-    """Where an empty store may be made: a folder, then an S3 prefix."""
+@pytest.fixture(params=["folder", *S3_SERVERS])
+def store_uri(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where an empty store may be made: a folder, then a prefix on every S3 server."""
     if request.param == "folder":
-        return str(tmp_path / "store")
-    request.getfixturevalue("s3")
-    return f"s3://{BUCKET}/store-{next(_numbers)}"
+        yield str(tmp_path / "store")
+        return
+    reach(endpoint_of(request), monkeypatch)
+    yield f"s3://{BUCKET}/store-{next(_numbers)}"
+    settings.cache_clear()
 
 
 @pytest.fixture
@@ -118,6 +124,10 @@ def ingest(store: Store, *shards: CompressedShard, run_id: str = "run-1", encode
         n_committed = committer.commit([write(store, item, run_id, encoder) for item in shards])
         committer.close()
     return n_committed
+
+
+def maintaining(store: Store, **config: Any) -> AbstractContextManager[Maintenance]:
+    return open_maintenance(StoreConfig(uri=store.root), MaintenanceConfig(**config), "maintenance-1")
 
 
 def rows(store: Store, table: str, where: str | None = None) -> list[dict[str, Any]]:

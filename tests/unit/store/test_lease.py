@@ -13,10 +13,11 @@ import pytest
 
 from lloco_core.errors import CommitError
 from lloco_core.store.commit import Committer, begin_plan
-from lloco_core.store.lease import PREFIX
+from lloco_core.store.lease import CommitLease
 from tests.unit.store.fixtures import document, lease, rows, shard, write
 
 SECONDS = 0.4
+PREFIX = "_leases/commit/"
 
 
 def leave_lease(store, **holder):
@@ -40,6 +41,22 @@ def test_it_can_be_had_again_after_release(store):
     with lease(store, "run-2", 60) as second:
         assert second.epoch == 2
     assert time.monotonic() - started < 5  # no waiting for 60 seconds
+
+
+def test_a_living_holder_is_waited_for_as_long_as_asked(store):
+    ended = threading.Event()
+    with lease(store, "run-1", SECONDS) as first:
+        end = threading.Timer(3 * SECONDS, lambda: (ended.set(), first.__exit__()))  # several heartbeats later
+        end.start()
+        with CommitLease(store.objects, "run-2", SECONDS, wait_seconds=60) as second:
+            assert ended.is_set()
+            assert second.epoch == 2
+        end.join()
+
+
+def test_a_holder_that_outlives_the_wait_is_named(store):
+    with lease(store, "run-1", SECONDS), pytest.raises(CommitError, match=r"run run-1 .*or raise store\.lease_wait_seconds"):
+        CommitLease(store.objects, "run-2", SECONDS, wait_seconds=SECONDS).__enter__()
 
 
 def test_it_is_released_when_the_run_fails(store):

@@ -102,3 +102,27 @@ def test_search_reads_the_night_not_the_newest_rows(store, corpus):
     texts = {hit.text for hit in search_passages(open_night(store.root), "zeppelin", vector, 10)}
     assert "a balloon rises" in texts
     assert TEXTS["it's.txt"] not in texts
+
+
+def test_passages_of_documents_that_are_not_active_are_not_found(store, corpus):
+    """Re-encoded documents wait beside the active ones: their passages are in the table, but not in the night."""
+    waiting = [document(f"waiting-{number}.txt", f"a zeppelin drifts quietly {number}", group="it's") for number in range(5)]
+    ingest(store, shard("p2", 0, waiting))
+    store.dataset("documents").update({"status": "'staged'"}, where="uri LIKE '%waiting-%'")
+    publish_night(store, "run-1")
+    hits = search_passages(open_night(store.root), "zeppelin", vector_of(waiting[0]), 2)
+    assert len(hits) == 2
+    assert hits[0].text == TEXTS["it's.txt"]
+    assert not {hit.doc_id for hit in hits} & {item.doc_id for item in waiting}
+    assert len(search_passages(open_night(store.root), "zeppelin", vector_of(waiting[0]), 100)) == len(TEXTS)
+
+
+def test_a_large_table_gets_a_vector_index(store, monkeypatch):
+    monkeypatch.setattr("lloco_core.store.index.VECTOR_INDEX_ROWS", 256)
+    found = [document(f"{number}.txt", f"text {number}") for number in range(256)]  # no fewer can be quantised
+    ingest(store, shard("p1", 0, found))
+    build_indices(store)
+    assert "vector" in indexed(store, "passages")
+    publish_night(store, "night")
+    [best, *_] = search_passages(open_night(store.root), "nothing of this", vector_of(found[7]), 8)
+    assert best.doc_id == found[7].doc_id

@@ -1,5 +1,8 @@
 """Creating and opening the tables of a store."""
 
+import os
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -64,3 +67,19 @@ def test_store_folder_may_have_any_name(tmp_path):
 
 def test_quotes_are_doubled():
     assert sql_list(["it's", "b"]) == "'it''s', 'b'"
+
+
+@pytest.mark.parametrize("uri", ["line\nbreak", "esc\x1b[31m", "s3://bucket/a/../b", "s3://bucket/./b", "nul\x00"])
+def test_a_store_that_lance_would_read_otherwise_is_refused(tmp_path, uri):
+    with pytest.raises(ConfigurationError, match="Lance reads no control characters"):
+        Store(uri if "://" in uri else f"{tmp_path}/{uri}")
+
+
+@pytest.mark.parametrize("name", ["%2e%2e", "#?%", "it's", "back\\slash", "*", "...", "x/../y", "\U0001f600"])
+def test_a_store_lies_where_its_name_says(tmp_path, name):
+    store = Store(f"{tmp_path}/in/{name}")
+    store.create_tables(2, 8, 4)
+    store.objects.put("beside.txt", b"")
+    assert store.exists("ledger")
+    assert {path.name for path in Path(os.path.normpath(f"{tmp_path}/in/{name}")).iterdir()} >= {"documents.lance", "beside.txt"}
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]

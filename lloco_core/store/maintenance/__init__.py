@@ -1,0 +1,1 @@
+"""Keeping a store small and fast, beside running ingests and readers: compaction, retention of nights, sweeps."""
