@@ -114,12 +114,11 @@ def _said(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _file_system(folder: str) -> str:
-    """Kind and device of the file system of a folder."""
+    """Kind of the file system of a folder."""
     import psutil
 
     parts = [part for part in psutil.disk_partitions(all=True) if Path(folder).resolve().is_relative_to(part.mountpoint)]
-    nearest = max(parts, key=lambda part: len(part.mountpoint))
-    return f"{nearest.fstype} on {nearest.device}"
+    return f"local disk ({max(parts, key=lambda part: len(part.mountpoint)).fstype})"
 
 
 if __name__ == "__main__":

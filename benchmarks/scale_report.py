@@ -21,11 +21,18 @@ Result = dict[str, Any]
 
 
 def update_docs(results: Path) -> None:
-    """Bring docs/scale.md and the plot up to date."""
-    found = {path.name: json.loads(path.read_text()) for path in sorted(results.glob("scale-*-cores.json"))}
-    DOCS.write_text(between(DOCS.read_text(), START, END, "\n\n".join(_tables(result, name) for name, result in found.items())))
-    if found:
-        draw(next(iter(found.values())))
+    """Bring docs/scale.md and the plot up to date; the plot shows the first result file."""
+    DOCS.write_text(between(DOCS.read_text(), START, END, docs_block(results)))
+    draw(next(iter(_results(results).values())))
+
+
+def docs_block(results: Path) -> str:
+    """The tables of all result files of a folder."""
+    return "\n\n".join(_tables(result, name) for name, result in _results(results).items())
+
+
+def _results(folder: Path) -> dict[str, Result]:
+    return {path.name: json.loads(path.read_text()) for path in sorted(folder.glob("scale-*-cores.json"))}
 
 
 def _tables(result: Result, name: str) -> str:
