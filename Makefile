@@ -101,7 +101,12 @@ readme-tables: setup ## Update the tables of README and docs from the result fil
 	$(BIN)/python benchmarks/encode.py --readme
 	$(BIN)/python benchmarks/vectors.py --docs
 	$(BIN)/python benchmarks/pipeline.py --docs
+	$(BIN)/python benchmarks/scale.py --docs
 
 .PHONY: benchmark-vectors
 benchmark-vectors: setup ## Measure what the formats of stored vectors cost and update the table in docs/operations.md
 	$(BIN)/python benchmarks/vectors.py $(ARGS)
+
+.PHONY: benchmark-scale
+benchmark-scale: setup ## Measure planning, writing, and committing from 10,000 to a million objects and update docs/scale.md
+	$(BIN)/python benchmarks/scale.py $(ARGS)

@@ -6,9 +6,11 @@ Joined by DuckDB in a temporary file with a bound on memory, so that a million o
 from __future__ import annotations
 
 import tempfile
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
 
 from lloco_core.corpus.sources import corpus_uri
 from lloco_core.planning.listing import listing_batches
@@ -16,13 +18,15 @@ from lloco_core.store.documents import stored_documents, stored_quarantine
 from lloco_core.store.forgotten import forgotten_names
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lloco_core.config import CorpusConfig
     from lloco_core.store.tables import Store
 
 MEMORY_LIMIT = "1GB"
 """Of DuckDB; beyond it joins and sorts go to temporary files."""
+THREADS = 4
+"""Of DuckDB; each needs a share of its memory, so on a machine with many cores it would run out."""
+SLICE = 50_000
+"""Objects whose stored versions are collected at once: lists do not go to temporary files."""
 
 TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "parquet": 0.5, "jsonl": 0.22}
 """Rough, by suffix; English text has about four bytes a token. Only the cut into shards and the estimate of a dry run depend on it."""
@@ -90,13 +94,15 @@ FROM judged WHERE verdict IN ('fresh', 'reencode')
 """
 
 _KNOWN = """
-SELECT t.uri, t.etag, t.size, t.relative_path, t.metadata, t.place,
-       (SELECT to_json(list({'doc_id': k.doc_id, 'uri': k.uri, 'source_uri': k.source_uri, 'version_id': k.version_id,
-                             'content_hash': k.content_hash, 'group': k.group_id, 'encoder_fingerprint': k.encoder_fingerprint,
-                             'n_tokens': k.n_tokens, 'n_segments': k.n_segments, 'status': k.status,
-                             'is_current': k.encoder_fingerprint = $encoder}))
-        FROM known k WHERE k.place = t.place) AS known
-FROM todo t WHERE t.place < $limit ORDER BY t.place
+SELECT t.uri, t.etag, t.size, t.relative_path, t.metadata, t.place, k.versions AS known
+FROM todo t LEFT JOIN (
+    SELECT place, to_json(list({'doc_id': doc_id, 'uri': uri, 'source_uri': source_uri, 'version_id': version_id,
+                                'content_hash': content_hash, 'group': group_id, 'encoder_fingerprint': encoder_fingerprint,
+                                'n_tokens': n_tokens, 'n_segments': n_segments, 'status': status,
+                                'is_current': encoder_fingerprint = $encoder})) AS versions
+    FROM known WHERE place >= $first AND place < $end GROUP BY place
+) k ON k.place = t.place
+WHERE t.place >= $first AND t.place < $end ORDER BY t.place
 """
 
 _KNOWN_ROWS = """
@@ -119,8 +125,10 @@ class CorpusDiff:
         self._tables: duckdb.DuckDBPyConnection | None = None
 
     def __enter__(self) -> CorpusDiff:
-        options = {"memory_limit": MEMORY_LIMIT, "temp_directory": self._folder.name, "autoinstall_known_extensions": False}
+        options = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": self._folder.name}
+        options |= {"autoinstall_known_extensions": False, "preserve_insertion_order": False}
         self._tables = duckdb.connect(f"{self._folder.name}/plan.duckdb", config=options)
+        self._run("SET enable_progress_bar = false")
         self._load("listing_raw", listing_batches(self.corpus))
         self._run(_LISTING, forgotten=sorted(forgotten_names(self.store.objects)))
         self._load("stored", stored_documents(self.store))
@@ -166,7 +174,9 @@ class CorpusDiff:
 
     def planned(self, limit: int) -> pa.RecordBatchReader:
         """The first `limit` objects to encode with what the store knows of them, as `store.plans` keeps them."""
-        return self._tables.sql(_KNOWN, params={"limit": limit, "encoder": self.encoder_fingerprint}).to_arrow_reader(10_000)
+        slices = (self._planned(first, min(first + SLICE, limit)) for first in range(0, limit, SLICE))
+        found = next(slices)
+        return pa.RecordBatchReader.from_batches(found.schema, chain(found, chain.from_iterable(slices)))
 
     def removed(self) -> pa.RecordBatchReader:
         """Versions of documents of this corpus whose object is gone: doc_id, version_id, source_uri. Only the last where an object
@@ -184,6 +194,10 @@ class CorpusDiff:
             encoder=self.encoder_fingerprint,
         )
         return [group for (group,) in rows]
+
+    def _planned(self, first: int, end: int) -> pa.RecordBatchReader:
+        values = {"first": first, "end": end, "encoder": self.encoder_fingerprint}
+        return self._tables.sql(_KNOWN, params=values).to_arrow_reader(10_000)
 
     def _load(self, table: str, batches: pa.RecordBatchReader) -> None:
         self._tables.register("batches", batches)

@@ -40,9 +40,15 @@ def _build_indices_of(store: Store, name: str) -> None:
         if column not in existing:
             dataset.create_scalar_index(column, kind)
     if name == "passages" and "vector" not in existing and dataset.count_rows() >= VECTOR_INDEX_ROWS:
-        dataset.create_index("vector", "IVF_PQ", metric="cosine")
+        parts = _sub_vectors(dataset.schema.field("vector").type.list_size)
+        dataset.create_index("vector", "IVF_PQ", metric="cosine", num_sub_vectors=parts)
     if existing and _has_unindexed_rows(dataset):
         dataset.optimize.optimize_indices()
+
+
+def _sub_vectors(dimension: int) -> int:
+    """Parts of a vector that are quantised alone: of 16 numbers, or as near to it as divides the vector."""
+    return next(parts for parts in range(max(1, dimension // 16), 0, -1) if dimension % parts == 0)
 
 
 def _has_unindexed_rows(dataset: lance.LanceDataset) -> bool:

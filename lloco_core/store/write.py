@@ -6,9 +6,11 @@ Nothing written here is visible to readers. `store.commit` makes it visible, onc
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,16 +156,16 @@ def _segments(documents: list[CompressedDocument], versions: dict[str, str], tab
     return pa.table(columns, schema=table_schema)
 
 
-def _fixed_size_lists(rows: list[np.ndarray]) -> pa.FixedSizeListArray:
-    flat = np.concatenate([row.reshape(-1) for row in rows])
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat), rows[0].size)
+def _fixed_size_lists(rows: list[np.ndarray]) -> pa.ChunkedArray:
+    """A list per array, without a copy: vectors are most of what a shard is."""
+    return pa.chunked_array([pa.FixedSizeListArray.from_arrays(pa.array(row.reshape(-1)), row.size) for row in rows])
 
 
 def _passages(documents: list[CompressedDocument], versions: dict[str, str], table_schema: pa.Schema) -> pa.Table:
     rows = [(document, passage) for document in documents for passage in document.passages]
     if not rows:
         return table_schema.empty_table()
-    vectors = np.concatenate([document.passage_vectors for document in documents]).astype(np.float32)
+    vectors = np.concatenate([document.passage_vectors for document in documents]).astype(np.float32, copy=False)
     columns = {
         "doc_id": [document.document.doc_id for document, _ in rows],
         "version_id": [versions[document.document.uri] for document, _ in rows],
@@ -195,7 +197,7 @@ def _source_of(document: Document, sources: Container[str]) -> str:
 
 
 def _segment_at(document: CompressedDocument, char: int) -> int:
-    return max((segment.index for segment in document.segments if segment.char_start <= char), default=0)
+    return max(0, bisect_right(document.segments, char, key=attrgetter("char_start")) - 1)
 
 
 def _documents(shard: CompressedShard, versions: dict[str, str], writing: Writing) -> pa.Table:

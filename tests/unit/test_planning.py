@@ -161,3 +161,13 @@ def test_a_container_with_bad_rows_is_stored(night):
     [shard] = night.plan(encoder="encoder-2").shards
     assert len(shard.known) == 2
     assert len(night.plan(retry_quarantined=True).shards) == 1
+
+
+def test_stored_versions_are_collected_slice_by_slice(night, monkeypatch):
+    monkeypatch.setattr("lloco_core.planning.diff.SLICE", 2)
+    night.write(**{f"d{number}": f"text {number}" for number in range(5)})
+    night.run()
+    plan = night.plan(encoder="encoder-2")
+    assert names(plan) == [f"g/d{number}.txt" for number in range(5)]
+    hashes = [next(iter(read_documents(source, night.corpus))).content_hash for shard in plan.shards for source in shard.objects]
+    assert [known.content_hash for shard in plan.shards for known in shard.known.values()] == hashes

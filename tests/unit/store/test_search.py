@@ -115,3 +115,14 @@ def test_passages_of_documents_that_are_not_active_are_not_found(store, corpus):
     assert hits[0].text == TEXTS["it's.txt"]
     assert not {hit.doc_id for hit in hits} & {item.doc_id for item in waiting}
     assert len(search_passages(open_night(store.root), "zeppelin", vector_of(waiting[0]), 100)) == len(TEXTS)
+
+
+def test_a_large_table_gets_a_vector_index(store, monkeypatch):
+    monkeypatch.setattr("lloco_core.store.index.VECTOR_INDEX_ROWS", 256)
+    found = [document(f"{number}.txt", f"text {number}") for number in range(256)]  # no fewer can be quantised
+    ingest(store, shard("p1", 0, found))
+    build_indices(store)
+    assert "vector" in indexed(store, "passages")
+    publish_night(store, "night")
+    [best, *_] = search_passages(open_night(store.root), "nothing of this", vector_of(found[7]), 8)
+    assert best.doc_id == found[7].doc_id
