@@ -18,6 +18,8 @@ from lloco_core.store.documents import stored_documents, stored_quarantine
 from lloco_core.store.forgotten import forgotten_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lloco_core.config import CorpusConfig
     from lloco_core.store.tables import Store
 
@@ -113,6 +115,15 @@ SELECT t.place, s.* FROM todo t JOIN stored s ON s.doc_id = t.given_id
 """
 
 
+def _noting(batches: pa.RecordBatchReader, failed: list[Exception]) -> Iterator[pa.RecordBatch]:
+    """The batches; an error on the way is noted, as DuckDB passes on no more than its text."""
+    try:
+        yield from batches
+    except Exception as error:
+        failed.append(error)
+        raise
+
+
 class CorpusDiff:
     """A corpus compared with a store, for one encoder. A context manager: the comparison lies in a temporary file."""
 
@@ -200,9 +211,14 @@ class CorpusDiff:
         return self._tables.sql(_KNOWN, params=values).to_arrow_reader(10_000)
 
     def _load(self, table: str, batches: pa.RecordBatchReader) -> None:
-        self._tables.register("batches", batches)
-        self._run(f"CREATE TABLE {table} AS SELECT * FROM batches")
-        self._tables.unregister("batches")
+        failed: list[Exception] = []
+        self._tables.register("batches", pa.RecordBatchReader.from_batches(batches.schema, _noting(batches, failed)))
+        try:
+            self._run(f"CREATE TABLE {table} AS SELECT * FROM batches")
+        except duckdb.Error as error:
+            raise (failed[0] if failed else error) from None
+        finally:
+            self._tables.unregister("batches")
 
     def _run(self, statement: str, **values: Any) -> None:
         self._tables.execute(statement, values)

@@ -125,6 +125,7 @@ def test_an_exception_of_one_shard_ends_the_run_with_its_message(tmp_path: Path)
         run(Refuses, tmp_path / "log", n_rows=8, shards_in_flight=2)
 
 
+@pytest.mark.real
 def test_records_of_overlapping_shards_are_whole_and_say_how_busy_the_encoder_was(tmp_path: Path):
     from lloco_core.compressor import load_encoder
     from lloco_core.config import ClusterConfig

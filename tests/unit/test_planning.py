@@ -6,6 +6,7 @@ import pytest
 
 from lloco_core.config import CorpusConfig, StoreConfig
 from lloco_core.corpus.reading import read_documents
+from lloco_core.errors import ConfigurationError, StorageError
 from lloco_core.planning import plan_corpus
 from lloco_core.types import CompressedShard, Document, Rejection
 from tests.unit.store.fixtures import ENCODER, compressed, ingest, new_store
@@ -171,3 +172,12 @@ def test_stored_versions_are_collected_slice_by_slice(night, monkeypatch):
     assert names(plan) == [f"g/d{number}.txt" for number in range(5)]
     hashes = [next(iter(read_documents(source, night.corpus))).content_hash for shard in plan.shards for source in shard.objects]
     assert [known.content_hash for shard in plan.shards for known in shard.known.values()] == hashes
+
+
+def test_errors_of_the_listing_are_its_own(night, tmp_path):
+    """DuckDB, which reads the listing, would pass on a text only."""
+    night.write(a="one")
+    with pytest.raises(ConfigurationError, match="1 files listed, none kept"):
+        night.plan(include=("*.pdf",))
+    with pytest.raises(StorageError, match="does not exist; check the path"):
+        night.plan(uri=str(tmp_path / "nowhere"))

@@ -186,6 +186,7 @@ def test_a_failing_engine_does_not_end_the_run(tmp_path: Path, monkeypatch: pyte
     assert found["errors"] == ["original 20: RuntimeError: out of memory"]
 
 
+@pytest.mark.real
 def test_two_processes_share_the_mix(tmp_path: Path):
     options = ["--engines", "ours", "--devices", "2", "--documents-scale", "0.01"]
     code = encode.main(["--shape", "tiny", "--device", "cpu", *options, "--out", str(tmp_path)])
