@@ -16,7 +16,7 @@ from lloco_core.errors import ConfigurationError, LlocoError
 from lloco_core.observe.printable import printable
 
 if TYPE_CHECKING:
-    from lloco_core.store.forgotten import Forgotten
+    from lloco_core.store.forgetting.forgotten import Forgotten
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
@@ -155,9 +155,9 @@ def forget(
     as_json: Annotated[bool, typer.Option("--json", help="Print the reports as JSON.")] = False,
 ) -> None:
     """Remove documents from tables, indices, and objects, and later from old versions; report what held them."""
-    from lloco_core.store.forget import preview
-    from lloco_core.store.forgotten import describe_forgotten
-    from lloco_core.store.purge import forget_and_finish
+    from lloco_core.store.forgetting.forget import preview
+    from lloco_core.store.forgetting.forgotten import describe_forgotten
+    from lloco_core.store.forgetting.purge import forget_and_finish
     from lloco_core.store.tables import Store
 
     if bool(documents) == due:
@@ -173,7 +173,7 @@ def forget(
 def _print_forgotten(items: list[Forgotten], as_json: bool) -> None:
     from dataclasses import asdict
 
-    from lloco_core.store.forgotten import describe_forgotten
+    from lloco_core.store.forgetting.forgotten import describe_forgotten
 
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in items], indent=2))

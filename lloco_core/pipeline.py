@@ -19,7 +19,7 @@ from lloco_core.corpus.reading import read_documents
 from lloco_core.errors import EncodingError
 from lloco_core.observe.busy import EncoderMeter, EncoderUse
 from lloco_core.retrieval.passages import split_passages
-from lloco_core.store.forgotten import is_forgotten
+from lloco_core.store.forgetting.forgotten import is_forgotten
 from lloco_core.types import (
     UNGROUPED,
     CompressedDocument,

@@ -73,7 +73,7 @@ def finish_forgetting(maintenance: Maintenance) -> int:
     Beside a running ingest it is left to the next maintenance.
     """
     from lloco_core.errors import CommitError
-    from lloco_core.store.purge import finish_forgetting as finish
+    from lloco_core.store.forgetting.purge import finish_forgetting as finish
 
     try:
         return len(finish(maintenance.store, datetime.now(UTC)))

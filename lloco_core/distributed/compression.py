@@ -45,7 +45,7 @@ class CompressionJob:
     corpus_uri: str = ""
     staged_groups: frozenset[str] = frozenset()
     forgotten: frozenset[str] = frozenset()
-    """Names of documents to leave out, as hashes (`store.forgotten`)."""
+    """Names of documents to leave out, as hashes (`store.forgetting.forgotten`)."""
 
     @property
     def writing(self) -> Writing:

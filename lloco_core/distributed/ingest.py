@@ -30,8 +30,8 @@ from lloco_core.store.commit import Committer, begin_plan, recover_plans
 from lloco_core.store.costs import store_costs
 from lloco_core.store.duplicates import settle_duplicates
 from lloco_core.store.fencing import commit_lease
-from lloco_core.store.forget import erase_interrupted
-from lloco_core.store.forgotten import forgotten_names
+from lloco_core.store.forgetting.forget import erase_interrupted
+from lloco_core.store.forgetting.forgotten import forgotten_names
 from lloco_core.store.nights import latest_night, publish_night
 from lloco_core.store.plans import shard_id
 from lloco_core.store.records import PlanMarker, ShardRecord, load_records, record_removal

@@ -15,7 +15,7 @@ import pyarrow as pa
 from lloco_core.corpus.sources import corpus_uri
 from lloco_core.planning.listing import listing_batches
 from lloco_core.store.documents import stored_documents, stored_quarantine
-from lloco_core.store.forgotten import forgotten_names
+from lloco_core.store.forgetting.forgotten import forgotten_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

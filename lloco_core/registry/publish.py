@@ -22,7 +22,7 @@ from lloco_core.registry.active import activate, active_adapter, previous_adapte
 from lloco_core.registry.candidates import Candidate, candidate_file
 from lloco_core.registry.validate import FILES, validate_adapter
 from lloco_core.store import schema
-from lloco_core.store.forgotten import forgotten_documents
+from lloco_core.store.forgetting.forgotten import forgotten_documents
 from lloco_core.store.tables import Store
 
 REGISTERED = "registered"

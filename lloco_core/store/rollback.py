@@ -14,9 +14,9 @@ import lance
 
 from lloco_core.registry.active import activate
 from lloco_core.store.change import LEASE_SECONDS, change_id, refuse_half_done
-from lloco_core.store.erase import erase_documents, rebuild_indices
 from lloco_core.store.fencing import commit_lease
-from lloco_core.store.forgotten import forgotten_documents
+from lloco_core.store.forgetting.erase import erase_documents, rebuild_indices
+from lloco_core.store.forgetting.forgotten import forgotten_documents
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.nights import publish_successor
 from lloco_core.store.read import open_night

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import StorageError
 from lloco_core.registry.active import active_adapters
-from lloco_core.store.forgotten import forgotten_documents
+from lloco_core.store.forgetting.forgotten import forgotten_documents
 from lloco_core.store.nights import nights_that_open
 from lloco_core.store.read import open_night
 from lloco_core.store.records import open_plans

@@ -5,10 +5,10 @@ import pytest
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.sources import list_corpus
 from lloco_core.pipeline import read_shard
-from lloco_core.store.forget import preview
-from lloco_core.store.forgotten import forgotten_names, name_hash
+from lloco_core.store.forgetting.forget import preview
+from lloco_core.store.forgetting.forgotten import forgotten_names, name_hash
+from lloco_core.store.forgetting.purge import forget_and_finish
 from lloco_core.store.nights import publish_night
-from lloco_core.store.purge import forget_and_finish
 from lloco_core.store.read import open_night
 from lloco_core.types import Shard
 from tests.unit.finetune.tiny import tiny_tokenizer

@@ -14,7 +14,7 @@ from lloco_core.errors import RegistryError
 from lloco_core.registry.active import activate, active_adapter, previous_adapter
 from lloco_core.registry.candidates import Candidate, adapter_name, candidates, save_candidate
 from lloco_core.registry.publish import download_adapter, ensure_active, register, registered_adapters
-from lloco_core.store.forgotten import Forgotten, save_forgotten
+from lloco_core.store.forgetting.forgotten import Forgotten, save_forgotten
 from lloco_core.store.status import store_status
 from tests.unit.registry.adapters import save_tiny_adapter
 

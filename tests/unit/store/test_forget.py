@@ -13,13 +13,13 @@ import pytest
 from lloco_core.errors import CommitError, StorageError
 from lloco_core.finetune.rows import write_examples
 from lloco_core.retrieval.search import search_passages
-from lloco_core.store import erase, forget, purge
 from lloco_core.store.commit import begin_plan
-from lloco_core.store.forget import erase_interrupted, preview
-from lloco_core.store.forgotten import find_forgotten, forgotten_names, name_hash
+from lloco_core.store.forgetting import erase, forget, purge
+from lloco_core.store.forgetting.forget import erase_interrupted, preview
+from lloco_core.store.forgetting.forgotten import find_forgotten, forgotten_names, name_hash
+from lloco_core.store.forgetting.purge import finish_forgetting, forget_and_finish
 from lloco_core.store.index import build_indices
 from lloco_core.store.nights import nights_that_open, publish_night
-from lloco_core.store.purge import finish_forgetting, forget_and_finish
 from lloco_core.store.read import open_night
 from lloco_core.store.status import store_status
 from lloco_core.store.tables import CONTENT_TABLES

@@ -6,9 +6,9 @@ from lloco_core.errors import CommitError, StorageError
 from lloco_core.registry.active import active_adapter
 from lloco_core.store import rollback as module
 from lloco_core.store.commit import begin_plan
-from lloco_core.store.forget import preview
+from lloco_core.store.forgetting.forget import preview
+from lloco_core.store.forgetting.purge import forget_and_finish
 from lloco_core.store.nights import publish_night
-from lloco_core.store.purge import forget_and_finish
 from lloco_core.store.read import open_night
 from lloco_core.store.rollback import NOTE, finish_rollback, rollback
 from lloco_core.store.switching import MARKER

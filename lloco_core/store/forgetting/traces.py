@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lloco_core.store.forgotten import name_hash
+from lloco_core.store.forgetting.forgotten import name_hash
 
 if TYPE_CHECKING:
     from lloco_core.objects import Objects

@@ -1,6 +1,6 @@
-"""Forgetting documents: out of tables, indices, and objects now, out of old versions after a retention (`store.purge`).
+"""Forgetting documents: out of tables, indices, and objects now, out of old versions after a retention (`store.forgetting.purge`).
 
-Every step is repeated harmlessly, and the record (`store.forgotten`) is written first:
+Every step is repeated harmlessly, and the record (`store.forgetting.forgotten`) is written first:
 
 | killed | state | the next ingest, maintenance, or `lloco forget --due` |
 |---|---|---|
@@ -20,15 +20,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lloco_core.store.change import LEASE_SECONDS, change_id, refuse_half_done
-from lloco_core.store.erase import erase_documents, erase_quarantined, rebuild_indices
 from lloco_core.store.fencing import commit_lease
-from lloco_core.store.forgotten import Forgotten, find_forgotten, forgotten_documents, save_forgotten
-from lloco_core.store.holdings import find_document, holds_physically, table_rows
+from lloco_core.store.forgetting.erase import erase_documents, erase_quarantined, rebuild_indices
+from lloco_core.store.forgetting.forgotten import Forgotten, find_forgotten, forgotten_documents, save_forgotten
+from lloco_core.store.forgetting.holdings import find_document, holds_physically, table_rows
+from lloco_core.store.forgetting.traces import clear_plans, document_traces, trained_adapters
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.nights import latest_night, publish_successor
 from lloco_core.store.rollback import finish_rollback
 from lloco_core.store.tables import CONTENT_TABLES, Store
-from lloco_core.store.traces import clear_plans, document_traces, trained_adapters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

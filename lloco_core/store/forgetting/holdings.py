@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from lloco_core.errors import StorageError
 from lloco_core.fingerprint import digest
-from lloco_core.store.forgotten import TableRows, name_hash
+from lloco_core.store.forgetting.forgotten import TableRows, name_hash
 from lloco_core.store.nights import night_versions, nights_that_open
 from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
 

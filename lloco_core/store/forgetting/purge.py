@@ -16,9 +16,9 @@ import lance
 from lloco_core.errors import StorageError
 from lloco_core.store.change import LEASE_SECONDS, change_id, half_done
 from lloco_core.store.fencing import commit_lease
-from lloco_core.store.forget import clear_objects, erase, forget
-from lloco_core.store.forgotten import Forgotten, forgotten_documents, save_forgotten
-from lloco_core.store.holdings import holds_physically, nights_that_hold
+from lloco_core.store.forgetting.forget import clear_objects, erase, forget
+from lloco_core.store.forgetting.forgotten import Forgotten, forgotten_documents, save_forgotten
+from lloco_core.store.forgetting.holdings import holds_physically, nights_that_hold
 from lloco_core.store.lease import CommitLease
 from lloco_core.store.maintenance.session import LEASE
 from lloco_core.store.nights import nights_that_open, published_nights
