@@ -29,6 +29,7 @@ from lloco_core.types import (
     Rejection,
     Segment,
     Shard,
+    SourceObject,
     TokenizedDocument,
     TokenizedShard,
 )
@@ -60,22 +61,40 @@ def read_shard(
     """
     result = TokenizedShard(shard, [], [], [])
     for source in shard.objects:
+        found_ids = set()
         for found in read_documents(source, corpus):
+            if isinstance(found, Document):
+                found_ids.add(found.doc_id)
             if forgotten and is_forgotten(found, forgotten):
                 continue
             if isinstance(found, Rejection):
                 result.rejections.append(found)
-            elif _is_stored(found, shard, encoder_fingerprint):
+            elif _is_stored(found, source, shard, encoder_fingerprint):
                 result.unchanged.append(found)
             else:
                 _tokenize_into(result, found, corpus, tokenizer)
+        result.rejections.extend(_too_many_missing(source, found_ids, shard, corpus))
     return replace(result, documents=continuation.keep(shard, result.documents)) if continuation else result
 
 
-def _is_stored(document: Document, shard: Shard, encoder_fingerprint: str) -> bool:
+def _too_many_missing(source: SourceObject, found_ids: set[str], shard: Shard, corpus: CorpusConfig) -> list[Rejection]:
+    """A container that lost more rows than a corpus may lose documents: it may be cut off, so its rows are kept."""
+    known = {item.doc_id for item in shard.known.values() if item.source_uri == source.uri}
+    missing = len(known - found_ids)
+    if missing <= max(1, int(corpus.delete_rate * len(known))):
+        return []
+    message = (
+        f"{missing} of its {len(known)} documents are missing, more than corpus.delete_rate {corpus.delete_rate} allows; they are kept. "
+        "Check that it is complete; if they are meant to go, run once with --corpus.delete-rate 1 --corpus.retry-quarantined true"
+    )
+    return [Rejection(source.uri, source.etag, "read", "rows_missing", message)]
+
+
+def _is_stored(document: Document, source: SourceObject, shard: Shard, encoder_fingerprint: str) -> bool:
     known = shard.known.get(document.doc_id)
     return (
         known is not None
+        and known.source_uri == source.uri
         and known.content_hash == document.content_hash
         and known.encoder_fingerprint == encoder_fingerprint
         and document.group in (None, known.group)

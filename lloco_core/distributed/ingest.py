@@ -26,7 +26,7 @@ from lloco_core.observe.busy import EncoderBusy
 from lloco_core.observe.cost import GroupCosts, Price
 from lloco_core.observe.preview import Preview
 from lloco_core.planning import Plan, plan_corpus, preview_corpus
-from lloco_core.store.commit import Committer, begin_plan, recover_plans
+from lloco_core.store.commit import Committer, OnCommit, begin_plan, nobody, recover_plans
 from lloco_core.store.costs import store_costs
 from lloco_core.store.duplicates import settle_duplicates
 from lloco_core.store.fencing import commit_lease
@@ -135,10 +135,16 @@ def open_ingest(config: NightlyConfig, run_id: str) -> Iterator[Ingest]:
         store.create_tables(models.summary_length, models.hidden_size, models.passage_dimension, config.store.vectors)
         _refuse_other_embedder(store, config.retrieval.model)
         save_config(store.objects, run_id, config)
-        recovered = recover_plans(store, lease, metrics.committed)
-        finish_switch(store, lease)
-        erase_interrupted(store, lease)
+        recovered = finish_interrupted(store, lease, metrics.committed)
         yield Ingest(run_id, config, store, lease, models, recovered, metrics)
+
+
+def finish_interrupted(store: Store, lease: CommitLease, on_commit: OnCommit = nobody) -> int:
+    """Finish what crashed runs left half done: plans, switches of groups, forgetting. Returns the shards that were committed."""
+    recovered = recover_plans(store, lease, on_commit)
+    finish_switch(store, lease)
+    erase_interrupted(store, lease)
+    return recovered
 
 
 def _refuse_other_embedder(store: Store, model: str) -> None:
@@ -202,7 +208,7 @@ def _records(ingest: Ingest, plan: Plan, marker: PlanMarker) -> Iterator[ShardRe
         yield from compress_shards(plan.shards, missing, _job(ingest, plan, marker), ingest.config.cluster)
     for removed in plan.shards.removed():
         if removed.shard_id not in finished:
-            yield record_removal(objects, plan.plan_id, ingest.run_id, removed)
+            yield record_removal(objects, plan.plan_id, ingest.run_id, removed, corpus_uri(ingest.config.corpus))
 
 
 def publish(ingest: Ingest) -> str:

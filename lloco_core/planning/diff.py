@@ -15,6 +15,7 @@ import pyarrow as pa
 from lloco_core.corpus.sources import corpus_uri
 from lloco_core.planning.listing import listing_batches
 from lloco_core.store.documents import stored_documents, stored_quarantine
+from lloco_core.store.duplicates import CODE as DUPLICATE
 from lloco_core.store.forgetting.forgotten import forgotten_names
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _LISTING = """
 CREATE TABLE listing AS
 SELECT row_number() OVER (ORDER BY relative_path, uri) - 1 AS position, *
 FROM listing_raw WHERE NOT list_contains($forgotten::VARCHAR[], sha256(uri))
+QUALIFY row_number() OVER (PARTITION BY uri ORDER BY etag) = 1  -- an inventory may list a key twice
 """
 
 _FOUND = """
@@ -47,10 +49,11 @@ CREATE TABLE found AS
 SELECT l.position,
        coalesce(bool_or(s.etag = l.etag AND s.encoder_fingerprint = $encoder), false) AS is_stored,
        coalesce(bool_or(s.etag = l.etag), false) AS has_version,
+       coalesce(bool_or(d.source_uri IS NOT NULL), false) AS may_claim,
        count(DISTINCT s.doc_id) AS n_documents,
        coalesce(sum(s.n_tokens) FILTER (WHERE s.status = 'active'), 0) AS known_tokens,
        min(s.group_id) AS known_group
-FROM listing l LEFT JOIN stored s ON s.source_uri = l.uri
+FROM listing l LEFT JOIN stored s ON s.source_uri = l.uri LEFT JOIN claimable d ON d.source_uri = l.uri AND d.etag = l.etag
 GROUP BY l.position
 """
 
@@ -58,7 +61,8 @@ _JUDGED = """
 CREATE TABLE judged AS
 SELECT l.*, f.is_stored, f.has_version, f.n_documents, coalesce(q.n, 0) AS n_rejected,
        coalesce(f.known_group, '') AS known_group,
-       CASE WHEN f.is_stored AND NOT (coalesce(q.n, 0) > 0 AND $retry) THEN 'unchanged'
+       CASE WHEN f.may_claim THEN 'fresh'
+            WHEN f.is_stored AND NOT (coalesce(q.n, 0) > 0 AND $retry) THEN 'unchanged'
             WHEN coalesce(q.n, 0) > 0 AND NOT f.has_version AND NOT $retry THEN 'quarantined'
             WHEN f.has_version AND NOT f.is_stored THEN 'reencode'
             ELSE 'fresh' END AS verdict,
@@ -75,8 +79,7 @@ _GONE = """
 CREATE TABLE gone AS
 SELECT s.doc_id, s.version_id, s.source_uri, s.etag
 FROM stored s ANTI JOIN listing l ON l.uri = s.source_uri
-WHERE s.corpus_uri = $corpus
-  AND NOT EXISTS (SELECT 1 FROM listing g WHERE g.given_id = s.doc_id)
+WHERE s.corpus_uri = $corpus OR (s.corpus_uri IS NULL AND starts_with(s.source_uri, $folder))
 """
 
 _REMOVED = """
@@ -84,7 +87,8 @@ CREATE TABLE removed AS
 SELECT doc_id, version_id, source_uri FROM gone
 UNION ALL
 SELECT DISTINCT NULL, NULL, r.source_uri FROM rejected r ANTI JOIN listing l ON l.uri = r.source_uri
-WHERE starts_with(r.source_uri, $folder) AND r.source_uri NOT IN (SELECT source_uri FROM gone)
+WHERE (r.corpus_uri = $corpus OR (r.corpus_uri IS NULL AND starts_with(r.source_uri, $folder)))
+  AND r.source_uri NOT IN (SELECT source_uri FROM gone)
 """
 
 _TODO = """
@@ -110,8 +114,18 @@ WHERE t.place >= $first AND t.place < $end ORDER BY t.place
 _KNOWN_ROWS = """
 CREATE TABLE known AS
 SELECT t.place, s.* FROM todo t JOIN stored s ON s.source_uri = t.uri
-UNION
-SELECT t.place, s.* FROM todo t JOIN stored s ON s.doc_id = t.given_id
+"""
+
+_CLAIMABLE = """
+CREATE TABLE claimable AS
+SELECT DISTINCT r.source_uri, r.etag FROM rejected r ANTI JOIN stored s ON s.doc_id = r.doc_id
+WHERE r.code = $duplicate AND r.doc_id IS NOT NULL
+"""
+
+_MOVED = """
+SELECT coalesce(sum(least(g.n, t.n)), 0)
+FROM (SELECT etag, count(DISTINCT (doc_id, source_uri)) AS n FROM gone GROUP BY etag) g
+JOIN (SELECT etag, count(*) AS n FROM todo WHERE NOT has_version GROUP BY etag) t ON t.etag = g.etag
 """
 
 
@@ -148,10 +162,12 @@ class CorpusDiff:
         self._run("CREATE TABLE factors (suffix VARCHAR, factor DOUBLE)")
         for suffix, factor in TOKENS_PER_BYTE.items():
             self._run("INSERT INTO factors VALUES ($suffix, $factor)", suffix=suffix, factor=factor)
+        self._run(_CLAIMABLE, duplicate=DUPLICATE)
         self._run(_FOUND, encoder=self.encoder_fingerprint)
         self._run(_JUDGED, retry=self.corpus.retry_quarantined, text=TEXT_TOKENS_PER_BYTE, unpacked=UNPACKED)
-        self._run(_GONE, corpus=self.corpus_uri)
-        self._run(_REMOVED, folder=self.corpus_uri.rstrip("/") + "/")
+        own = {"corpus": self.corpus_uri, "folder": self.corpus_uri.rstrip("/") + "/"}
+        self._run(_GONE, **own)
+        self._run(_REMOVED, **own)
         self._run(_TODO)
         self._run(_KNOWN_ROWS)
         return self
@@ -170,13 +186,10 @@ class CorpusDiff:
         [(n_stored,)] = self._rows("SELECT count(DISTINCT doc_id) FROM stored WHERE corpus_uri = $corpus", corpus=self.corpus_uri)
         [(n_gone,)] = self._rows("SELECT count(DISTINCT (doc_id, source_uri)) FROM gone")
         [(n_resolved,)] = self._rows("SELECT count(*) FROM removed WHERE doc_id IS NULL")
-        [(n_moved,)] = self._rows(
-            "SELECT count(DISTINCT (doc_id, source_uri)) FROM gone g "
-            "WHERE EXISTS (SELECT 1 FROM todo t WHERE t.etag = g.etag AND NOT t.has_version)"
-        )
+        [(n_moved,)] = self._rows(_MOVED)
         names = ("n_objects", "n_unchanged", "n_stored_documents", "n_quarantined")
         found = dict(zip(names, map(int, row), strict=True))
-        return found | {"n_known_documents": n_stored, "n_removed": n_gone, "n_moved": n_moved, "n_resolved": n_resolved}
+        return found | {"n_known_documents": n_stored, "n_removed": n_gone, "n_moved": int(n_moved), "n_resolved": n_resolved}
 
     def todo(self) -> pa.RecordBatchReader:
         """What is to be encoded, in the order of the plan: uri, etag, size, tokens, verdict. New and changed objects come first,

@@ -60,9 +60,11 @@ OnCommit = Callable[[list[ShardRecord], float], None]
 """Called with the shards that a commit has put into the ledger and the seconds it took."""
 
 SHARDS_PROPERTY = "lloco.shards"
+RECOVERED_AT_ONCE = 64
+"""Shards per commit of a recovery."""
 
 
-def _nobody(_records: list[ShardRecord], _seconds: float) -> None:
+def nobody(_records: list[ShardRecord], _seconds: float) -> None:
     """The default of `on_commit`."""
 
 
@@ -72,12 +74,14 @@ def begin_plan(store: Store, plan_id: str, run_id: str, n_shards: int) -> PlanMa
     return open_plan(store.objects, PlanMarker(plan_id, run_id, versions, n_shards))
 
 
-def recover_plans(store: Store, lease: CommitLease, on_commit: OnCommit = _nobody) -> int:
+def recover_plans(store: Store, lease: CommitLease, on_commit: OnCommit = nobody) -> int:
     """Finish what a crashed run left: commit every recorded shard of every open plan. Returns the shards committed."""
     recovered = 0
     for marker in open_plans(store.objects):
         committer = Committer(store, lease, marker, on_commit)
-        recovered += committer.commit(load_records(store.objects, marker.plan_id))
+        records = load_records(store.objects, marker.plan_id)
+        for start in range(0, len(records), RECOVERED_AT_ONCE):
+            recovered += committer.commit(records[start : start + RECOVERED_AT_ONCE])
         close_plan(store.objects, marker.plan_id)
     if recovered:
         logger.info("recovered %d written shards of an interrupted run", recovered)
@@ -87,7 +91,7 @@ def recover_plans(store: Store, lease: CommitLease, on_commit: OnCommit = _nobod
 class Committer:
     """Commits the shards of one plan, each exactly once."""
 
-    def __init__(self, store: Store, lease: CommitLease, marker: PlanMarker, on_commit: OnCommit = _nobody) -> None:
+    def __init__(self, store: Store, lease: CommitLease, marker: PlanMarker, on_commit: OnCommit = nobody) -> None:
         self.store = store
         self.lease = lease
         self.marker = marker

@@ -78,4 +78,4 @@ def _known(row: dict) -> KnownDocument:
 
 def stored_quarantine(store: Store) -> pa.RecordBatchReader:
     """Object and etag of every quarantined document."""
-    return store.dataset("quarantine").scanner(columns=["source_uri", "etag"]).to_reader()
+    return store.dataset("quarantine").scanner(columns=["source_uri", "etag", "code", "doc_id", "corpus_uri"]).to_reader()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from lloco_core.store.fencing import open_to_write
-from lloco_core.store.quarantine import add_rejections
-from lloco_core.store.retire import drop_versions, parts
+from lloco_core.store.quarantine import reject_stored
+from lloco_core.store.retire import parts
+from lloco_core.store.switching import finish_switch, mark_unfinished
 from lloco_core.store.tables import Store, sql_list
 from lloco_core.types import Rejection
 
@@ -21,19 +22,20 @@ if TYPE_CHECKING:
     from lloco_core.store.lease import CommitLease
 
 CODE = "id_duplicate"
+"""In quarantine until no readable document has the id: planning reads the object again then."""
 
 
 def settle_duplicates(store: Store, lease: CommitLease, run_id: str) -> int:
     """Quarantine documents whose id another object's document has; the first object by URI keeps it. Returns how many."""
-    refused = [(row, kept) for rows in _claims(store).values() for kept, *others in [rows] for row in others]
+    refused = [(row, kept) for kept, *others in _claims(store).values() for row in others]
     if not refused:
         return 0
-    add_rejections(store, lease, [_rejection(row, kept) for row, kept in refused], [row["source_uri"] for row, _ in refused], run_id)
-    versions = [(row["version_id"], row["doc_id"]) for row, _ in refused]
-    drop_versions(store, lease, versions)
-    for part in parts(versions):
-        where = f"status = 'active' AND version_id IN ({sql_list([version for version, _ in part])})"
-        open_to_write(store, lease, "documents").update({"status": "'superseded'"}, where=where)
+    reject_stored(store, lease, [(_rejection(row, kept), row) for row, kept in refused], run_id)
+    mark_unfinished(store)
+    for part in parts([(row["version_id"], row["source_uri"]) for row, _ in refused]):
+        where = f"version_id IN ({sql_list([version for version, _ in part])}) AND source_uri IN ({sql_list([uri for _, uri in part])})"
+        open_to_write(store, lease, "documents").update({"status": "'superseded'"}, where=f"status = 'active' AND {where}")
+    finish_switch(store, lease)
     return len(refused)
 
 
@@ -45,7 +47,7 @@ def _claims(store: Store) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for part in parts([(doc_id, doc_id) for doc_id in sorted(repeated)]):
         where = f"status = 'active' AND doc_id IN ({sql_list([doc_id for doc_id, _ in part])})"
-        columns = ["doc_id", "version_id", "uri", "source_uri", "etag"]
+        columns = ["doc_id", "version_id", "uri", "source_uri", "corpus_uri", "etag"]
         for row in store.dataset("documents").to_table(columns=columns, filter=where).to_pylist():
             found.setdefault(row["doc_id"], []).append(row)
     return {doc_id: sorted(rows, key=lambda row: (row["source_uri"], row["uri"])) for doc_id, rows in found.items()}

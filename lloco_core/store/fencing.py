@@ -28,9 +28,11 @@ WRITTEN_TABLES = ("segments", "passages", "documents", "quarantine", "ledger", "
 def commit_lease(store: Store, run_id: str, seconds: float, wait_seconds: float = 0) -> Iterator[CommitLease]:
     """Hold the commit lease of a store; a predecessor that did not release it is fenced off. A new store may begin with it."""
     store.make_root()
-    with CommitLease(store.objects, run_id, seconds, wait_seconds) as lease:
+    lease = CommitLease(store.objects, run_id, seconds, wait_seconds)
+    with lease:
         if lease.took_over:
-            fence(store)
+            with lease.not_released():  # else the next holder would take the old one's writes for ended
+                fence(store)
         yield lease
 
 

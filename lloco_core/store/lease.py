@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -22,6 +23,8 @@ import psutil
 from lloco_core.errors import CommitError, LeaseLost, StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lloco_core.objects import Objects
 
 logger = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ class CommitLease:
         self.wait_seconds = wait_seconds
         self.name = name
         self.epoch = 0
+        self._is_clean = True
         self.took_over = False
         """The holder before did not release it: requests of it may still be on their way."""
         self._identity = {
@@ -62,7 +66,15 @@ class CommitLease:
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._renewer.join()
-        self.objects.put(self._key(self.epoch), self._state(released=True))
+        if self._is_clean:
+            self.objects.put(self._key(self.epoch), self._state(released=True))
+
+    @contextmanager
+    def not_released(self) -> Iterator[None]:
+        """A step without which the lease must not look released: if it fails, the next holder has to take the lease over."""
+        self._is_clean = False
+        yield
+        self._is_clean = True
 
     def check(self) -> None:
         """Refuse to go on when another process took the lease over.

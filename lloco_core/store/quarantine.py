@@ -29,7 +29,8 @@ def record_rejections(store: Store, lease: CommitLease, batch: list[ShardRecord]
     before = table.to_table(filter=f"source_uri IN ({sql_list(read)})").to_pylist() if read else []
     known = {row["uri"]: row for row in before}
     rows = [
-        _row(rejection, _source_of(rejection, record), record.run_id, known.get(rejection.uri))
+        _row(rejection, record.run_id, known.get(rejection.uri))
+        | {"source_uri": _source_of(rejection, record), "corpus_uri": record.corpus_uri or None}
         for record in batch
         for rejection in record.rejections
     ]
@@ -39,10 +40,11 @@ def record_rejections(store: Store, lease: CommitLease, batch: list[ShardRecord]
         open_to_write(store, lease, "quarantine").delete(f"uri IN ({sql_list(resolved)})")
 
 
-def add_rejections(store: Store, lease: CommitLease, rejections: list[Rejection], sources: list[str], run_id: str) -> None:
-    """Write rejections of documents, each with the object it lies in; nothing else of these objects changes."""
+def reject_stored(store: Store, lease: CommitLease, rejected: list[tuple[Rejection, dict[str, Any]]], run_id: str) -> None:
+    """Write rejections of stored documents, given with their rows; nothing else of their objects changes."""
     table = open_to_write(store, lease, "quarantine")
-    _upsert(table, [_row(rejection, source, run_id, None) for rejection, source in zip(rejections, sources, strict=True)])
+    columns = ("source_uri", "corpus_uri", "doc_id")
+    _upsert(table, [_row(rejection, run_id, None) | {name: row[name] for name in columns} for rejection, row in rejected])
 
 
 def _upsert(table: lance.LanceDataset, rows: list[dict[str, Any]]) -> None:
@@ -56,14 +58,13 @@ def _source_of(rejection: Rejection, record: ShardRecord) -> str:
     return rejection.uri if rejection.uri in record.source_uris else rejection.uri.rpartition("#")[0]
 
 
-def _row(rejection: Rejection, source: str, run_id: str, before: dict[str, Any] | None) -> dict[str, Any]:
+def _row(rejection: Rejection, run_id: str, before: dict[str, Any] | None) -> dict[str, Any]:
     now = datetime.now(UTC)
     attempts = 1
     if before:
         attempts = before["attempts"] + (before["run_id"] != run_id)
     return {
         "uri": rejection.uri,
-        "source_uri": source,
         "etag": rejection.etag,
         "stage": rejection.stage,
         "code": rejection.code,

@@ -34,13 +34,13 @@ class ShardRecord:
     encode_seconds: float
     fragments: dict[str, list[dict[str, Any]]]
     source_uris: tuple[str, ...]
-    replaced: dict[str, str] = field(default_factory=dict)
-    """doc_id -> version_id now valid, for documents that were in the store before."""
+    retired: dict[str, str] = field(default_factory=dict)
+    """version_id -> doc_id of what its rows replace. An unchanged text keeps its version, only its row is replaced."""
     removed: dict[str, str] = field(default_factory=dict)
     """version_id -> doc_id of what is gone: rows that a container has no longer, or documents whose object is gone."""
-    staged: dict[str, str] = field(default_factory=dict)
-    """Of the documents, those that are staged -> the version that readers go on to see; empty for one they do not see yet."""
     rejections: tuple[Rejection, ...] = ()
+    corpus_uri: str = ""
+    """Where its objects were listed."""
     encoder_id: str = ""
     """As in `CompressedShard`. Records of older versions lack these three; their `encode_seconds` are wall seconds of the call."""
     encode_started: float | None = None
@@ -76,7 +76,7 @@ def save_record(objects: Objects, record: ShardRecord) -> ShardRecord:
     return _parse_record(objects.get(key))
 
 
-def record_removal(objects: Objects, plan_id: str, run_id: str, removed: RemovedDocuments) -> ShardRecord:
+def record_removal(objects: Objects, plan_id: str, run_id: str, removed: RemovedDocuments, corpus_uri: str) -> ShardRecord:
     """Create the record of a part of a plan that has nothing to encode."""
     counts = dict.fromkeys(("n_documents", "n_segments", "n_passages", "n_tokens", "n_encoded_tokens", "n_unchanged"), 0)
     record = ShardRecord(
@@ -88,6 +88,7 @@ def record_removal(objects: Objects, plan_id: str, run_id: str, removed: Removed
         fragments={},
         source_uris=removed.source_uris,
         removed=removed.versions,
+        corpus_uri=corpus_uri,
     )
     return save_record(objects, record)
 

@@ -18,28 +18,15 @@ IN_LIST_LIMIT = 500
 
 
 def retire_replaced(store: Store, lease: CommitLease, batch: list[ShardRecord]) -> None:
-    """Mark older rows of a batch's documents superseded and drop their segments and passages.
-
-    A staged document replaces an older staged one only: the version that readers see stays beside it.
-    """
+    """Mark the rows superseded that a batch replaces, and drop the segments and passages of their versions."""
     for record in batch:
-        for staged in (False, True):
-            replaced = sorted(item for item in record.replaced.items() if (item[0] in record.staged) == staged)
-            for part in parts(replaced):
-                _retire(store, lease, record, part, "status = 'staged'" if staged else READABLE)
+        _retire(store, lease, record, record.retired, "superseded")
 
 
 def remove_gone(store: Store, lease: CommitLease, batch: list[ShardRecord]) -> None:
-    """Mark the documents deleted that are gone and drop their segments and passages."""
+    """Mark the rows of documents deleted that are gone, and drop the segments and passages of their versions."""
     for record in batch:
-        for part in parts(sorted(record.removed.items())):
-            versions = sql_list([version for version, _ in part])
-            sources = sql_list(list(record.source_uris))
-            open_to_write(store, lease, "documents").update(
-                {"status": "'deleted'"}, where=f"version_id IN ({versions}) AND source_uri IN ({sources}) AND {READABLE}"
-            )
-            kept = _readable_versions(store, versions)
-            drop_versions(store, lease, [item for item in part if item[0] not in kept])
+        _retire(store, lease, record, record.removed, "deleted")
 
 
 def drop_versions(store: Store, lease: CommitLease, versions: Sequence[tuple[str, str]]) -> None:
@@ -56,14 +43,14 @@ def parts(items: Sequence[tuple[str, str]]) -> Iterator[Sequence[tuple[str, str]
         yield items[start : start + IN_LIST_LIMIT]
 
 
-def _retire(store: Store, lease: CommitLease, record: ShardRecord, part: Sequence[tuple[str, str]], older: str) -> None:
-    docs = sql_list([doc_id for doc_id, _ in part])
-    kept = sql_list([version for doc_id, new in part for version in (new, record.staged.get(doc_id, "")) if version])
-    open_to_write(store, lease, "documents").update(
-        {"status": "'superseded'"}, where=f"doc_id IN ({docs}) AND shard_id != '{record.shard_id}' AND {older}"
-    )
-    for table in ("segments", "passages"):
-        open_to_write(store, lease, table).delete(f"doc_id IN ({docs}) AND version_id NOT IN ({kept})")
+def _retire(store: Store, lease: CommitLease, record: ShardRecord, versions: dict[str, str], status: str) -> None:
+    sources = sql_list(list(record.source_uris))
+    for part in parts(sorted(versions.items())):
+        ids = sql_list([version for version, _ in part])
+        older = f"source_uri IN ({sources}) AND shard_id != '{record.shard_id}' AND {READABLE}"
+        open_to_write(store, lease, "documents").update({"status": f"'{status}'"}, where=f"version_id IN ({ids}) AND {older}")
+        readable = _readable_versions(store, ids)
+        drop_versions(store, lease, [item for item in part if item[0] not in readable])
 
 
 def _readable_versions(store: Store, versions: str) -> set[str]:

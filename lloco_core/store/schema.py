@@ -54,6 +54,8 @@ QUARANTINE = pa.schema(
         pa.field("last_seen", TIMESTAMP),
         pa.field("attempts", pa.int32()),
         pa.field("run_id", pa.string()),
+        pa.field("corpus_uri", pa.string()),
+        pa.field("doc_id", pa.string()),  # where it is known before anything was read: of an id that another document has
     ]
 )
 

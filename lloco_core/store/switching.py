@@ -1,12 +1,14 @@
 """Switching groups to a new encoder: its vectors are staged beside the old ones, and a group changes over as a whole.
 
-A group is complete when every document that readers see of it has a staged version, or cannot be encoded any more (it is in
-quarantine, unchanged). Switching marks the old versions superseded and the staged ones active, then drops the old vectors. An object
-`_switching` lies in the store from before the first step until after the last, so that what a crash left is finished by the next run.
+A group is complete when every document that readers see of it has a staged version or cannot have one: the encoder refused it, or its
+object changed since and could not be read. Switching marks the old versions superseded and the staged ones active, then drops the
+vectors that nobody can read any more. An object `_switching` says what is switched, from before the first step until after the last:
+what a crash left is finished by the next run, whatever encoder it has.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 MARKER = "_switching"
 
+ENCODER_STAGES = ("tokenize", "encode")
+"""Stages whose refusal of an unchanged document is the new encoder's; what could not be read today may be readable tomorrow."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Version:
@@ -30,33 +35,53 @@ class _Version:
     group: str
     encoder: str
     status: str
-    names: frozenset[tuple[str, str]]
-    """URI and etag, its own and its object's: what it is called in quarantine."""
+    uri: str
+    source_uri: str
+    etag: str
 
 
 def switch_groups(store: Store, lease: CommitLease, encoder_fingerprint: str) -> list[str]:
     """Switch the groups that are complete with this encoder; returns them. Staged versions of other encoders are dropped."""
-    other = f"encoder_fingerprint != '{encoder_fingerprint}'"
+    finish_switch(store, lease)
     if store.dataset("documents").count_rows("status = 'staged'") == 0:
-        finish_switch(store, lease)
         return []
     complete = _complete_groups(store, encoder_fingerprint)
-    store.objects.put(MARKER, b"{}")
-    _set_status(store, lease, "superseded", f"status = 'staged' AND {other}")
-    for part in parts([(group, group) for group in complete]):
-        groups = sql_list([group for group, _ in part])
-        _set_status(store, lease, "superseded", f"status = 'active' AND {other} AND group_id IN ({groups})")
-        _set_status(store, lease, "active", f"status = 'staged' AND NOT ({other}) AND group_id IN ({groups})")
+    mark_unfinished(store, encoder_fingerprint, complete)
+    _set_status(store, lease, "superseded", f"status = 'staged' AND {_other(encoder_fingerprint)}")
     finish_switch(store, lease)
     if complete:
         logger.info("%d groups have changed to encoder %s: %s", len(complete), encoder_fingerprint, ", ".join(complete))
     return complete
 
 
+def mark_unfinished(store: Store, encoder_fingerprint: str = "", groups: list[str] | None = None) -> None:
+    """Announce that statuses are about to change, and which groups are switched to which encoder."""
+    store.objects.put(MARKER, json.dumps({"encoder": encoder_fingerprint, "groups": groups or []}).encode())
+
+
 def finish_switch(store: Store, lease: CommitLease) -> None:
-    """Drop the vectors of versions that are not readable any more, if a switch began."""
+    """Finish what was announced: switch the groups, then drop the vectors of versions that are not readable. Repeating it is harmless."""
     if store.objects.stat(MARKER) is None:
         return
+    announced = json.loads(store.objects.get(MARKER))
+    for part in parts([(group, group) for group in announced["groups"]]):
+        _switch(store, lease, announced["encoder"], [group for group, _ in part])
+    _drop_unreadable(store, lease)
+    store.objects.delete(MARKER)
+
+
+def _switch(store: Store, lease: CommitLease, encoder_fingerprint: str, groups: list[str]) -> None:
+    """Old versions first: a document that came from another group has its old version there."""
+    of_groups = f"group_id IN ({sql_list(groups)})"
+    staged = f"status = 'staged' AND NOT ({_other(encoder_fingerprint)}) AND {of_groups}"
+    _set_status(store, lease, "superseded", f"status = 'active' AND {_other(encoder_fingerprint)} AND {of_groups}")
+    doc_ids = store.dataset("documents").to_table(columns=["doc_id"], filter=staged)["doc_id"].to_pylist()
+    for part in parts([(doc_id, doc_id) for doc_id in doc_ids]):
+        _set_status(store, lease, "superseded", f"status = 'active' AND doc_id IN ({sql_list([doc_id for doc_id, _ in part])})")
+    _set_status(store, lease, "active", staged)
+
+
+def _drop_unreadable(store: Store, lease: CommitLease) -> None:
     documents = store.dataset("documents").to_table(columns=["version_id"], filter=READABLE)
     readable = set(documents["version_id"].to_pylist())
     for table in ("segments", "passages"):
@@ -67,38 +92,45 @@ def finish_switch(store: Store, lease: CommitLease) -> None:
             if version not in readable
         )
         drop_versions(store, lease, list(versions))
-    store.objects.delete(MARKER)
 
 
 def _complete_groups(store: Store, encoder_fingerprint: str) -> list[str]:
     versions = _versions(store)
     staged = {item.doc_id: item.group for item in versions if item.status == "staged" and item.encoder == encoder_fingerprint}
-    quarantine = store.dataset("quarantine").to_table(columns=["uri", "etag"])
-    rejected = set(zip(quarantine["uri"].to_pylist(), quarantine["etag"].to_pylist(), strict=True))
-    old = [item for item in versions if item.status == "active" and item.encoder != encoder_fingerprint]
+    refused, changed = _hopeless(store)
     waits_for: dict[str, set[str | None]] = {group: set() for group in staged.values()}
-    for item in old:
-        if item.doc_id in staged or not item.names & rejected:
-            waits_for.setdefault(item.group, set()).add(staged.get(item.doc_id))  # None: not encoded yet
+    for item in versions:
+        if item.status != "active" or item.encoder == encoder_fingerprint:
+            continue
+        waits = waits_for.setdefault(item.group, set())
+        if item.doc_id in staged:
+            waits.add(staged[item.doc_id])
+        elif not {(item.uri, item.etag), (item.source_uri, item.etag)} & refused and not changed.get(item.source_uri, set()) - {item.etag}:
+            waits.add(None)  # not encoded yet
     complete = {group for group, others in waits_for.items() if None not in others}
     while incomplete := {group for group in complete if waits_for[group] - {group} - complete}:  # a document moved to a group that is not
         complete -= incomplete
     return sorted(complete)
 
 
+def _hopeless(store: Store) -> tuple[set[tuple[str, str]], dict[str, set[str]]]:
+    """Documents (URI, etag) that an encoder refused, and per object the etags with which something of it could not be read."""
+    rows = store.dataset("quarantine").to_table(columns=["uri", "source_uri", "etag", "stage"]).to_pylist()
+    refused = {(row["uri"], row["etag"]) for row in rows if row["stage"] in ENCODER_STAGES}
+    changed: dict[str, set[str]] = {}
+    for row in rows:
+        changed.setdefault(row["source_uri"], set()).add(row["etag"])
+    return refused, changed
+
+
 def _versions(store: Store) -> list[_Version]:
     columns = ["doc_id", "group_id", "encoder_fingerprint", "status", "uri", "source_uri", "etag"]
     rows = store.dataset("documents").to_table(columns=columns, filter=READABLE).to_pylist()
-    return [
-        _Version(
-            row["doc_id"],
-            row["group_id"],
-            row["encoder_fingerprint"],
-            row["status"],
-            frozenset((uri, row["etag"]) for uri in (row["uri"], row["source_uri"])),
-        )
-        for row in rows
-    ]
+    return [_Version(*(row[name] for name in columns)) for row in rows]
+
+
+def _other(encoder_fingerprint: str) -> str:
+    return f"encoder_fingerprint != '{encoder_fingerprint}'"
 
 
 def _set_status(store: Store, lease: CommitLease, status: str, where: str) -> None:

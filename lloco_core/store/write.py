@@ -21,7 +21,7 @@ from lloco_core.fingerprint import digest
 from lloco_core.store import schema
 from lloco_core.store.records import ShardRecord, save_record
 from lloco_core.store.vectors import format_of, pack
-from lloco_core.types import CompressedDocument, CompressedShard, Document, KnownDocument
+from lloco_core.types import CompressedDocument, CompressedShard, Document
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -67,8 +67,7 @@ def write_shard(store: Store, shard: CompressedShard, writing: Writing) -> Shard
         "documents": _documents(shard, versions, writing),
     }
     fragments = {name: _write(store, name, table) for name, table in tables.items() if table.num_rows}
-    rows = tables["documents"].select(["doc_id", "version_id", "status"]).to_pylist()
-    known = shard.shard.known
+    rows = tables["documents"].select(["doc_id", "source_uri", "status"]).to_pylist()
     record = ShardRecord(
         plan_id=shard.shard.plan_id,
         shard_id=shard.shard.shard_id,
@@ -82,9 +81,9 @@ def write_shard(store: Store, shard: CompressedShard, writing: Writing) -> Shard
         encode_seconds=shard.encode_seconds,
         fragments=fragments,
         source_uris=tuple(source.uri for source in shard.shard.objects),
-        replaced={row["doc_id"]: row["version_id"] for row in rows if row["doc_id"] in known},
+        retired=_retired(shard, rows),
         removed=removed_rows(shard),
-        staged={row["doc_id"]: _active_version(known.get(row["doc_id"])) for row in rows if row["status"] == "staged"},
+        corpus_uri=writing.corpus_uri,
         rejections=tuple(shard.rejections),
         encoder_id=shard.encoder_id,
         encode_started=shard.encode_started,
@@ -108,19 +107,27 @@ def removed_rows(shard: CompressedShard) -> dict[str, str]:
 
     An object with anything unreadable in it keeps its documents: the missing ones may be what could not be read.
     """
-    read = {document.document.doc_id for document in shard.documents} | {document.doc_id for document in shard.unchanged}
+    sources = {source.uri for source in shard.shard.objects}
+    documents = [*(item.document for item in shard.documents), *shard.unchanged]
+    read = {(document.doc_id, _source_of(document, sources)) for document in documents}
     doubtful = {uri for item in shard.rejections for uri in (item.uri, item.uri.rpartition("#")[0])}
-    whole = {source.uri for source in shard.shard.objects} - doubtful
-    return {
-        version: known.doc_id
+    gone = [
+        known
         for known in shard.shard.known.values()
-        if known.source_uri in whole and known.doc_id not in read
-        for version in filter(None, (known.version_id, known.active_version))
-    }
+        if known.source_uri in sources - doubtful and (known.doc_id, known.source_uri) not in read
+    ]
+    return {version: known.doc_id for known in gone for version in filter(None, (known.version_id, known.active_version))}
 
 
-def _active_version(known: KnownDocument | None) -> str:
-    return known.active_version if known else ""
+def _retired(shard: CompressedShard, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """version_id -> doc_id of what the written rows replace. A staged row leaves the version that readers see beside it."""
+    retired = {}
+    for row in rows:
+        known = shard.shard.known.get(row["doc_id"])
+        if known is not None and known.source_uri == row["source_uri"]:
+            older = {known.version_id, known.active_version} - {"", known.active_version if row["status"] == "staged" else ""}
+            retired |= dict.fromkeys(sorted(older), known.doc_id)
+    return retired
 
 
 def _write(store: Store, name: str, table: pa.Table) -> list[dict[str, Any]]:

@@ -72,7 +72,6 @@ def ingest(
     `<store>.encoded` beside a folder store."""
     from lloco_core.distributed import ingest as driver
     from lloco_core.distributed.models import ModelFacts
-    from lloco_core.store.commit import recover_plans
     from lloco_core.store.fencing import commit_lease
     from lloco_core.store.tables import Store
 
@@ -84,7 +83,7 @@ def ingest(
     waiting = config.store.lease_seconds, config.store.lease_wait_seconds
     with commit_lease(store, run_id, *waiting) as lease, patch.object(driver, "compress_shards", _loop):
         store.create_tables(SUMMARY, HIDDEN, DIMENSION)
-        return finish(driver.Ingest(run_id, config, store, lease, models, recover_plans(store, lease)))
+        return finish(driver.Ingest(run_id, config, store, lease, models, driver.finish_interrupted(store, lease)))
 
 
 def _loop(plan: Any, numbers: Any, job: Any, _: Any) -> Iterator[Any]:

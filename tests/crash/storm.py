@@ -30,7 +30,7 @@ NIGHTS_PER_STORE = 8
 STAGES = (
     ("tables", "lloco_core.store.tables", "Store.create_tables"),
     ("lease", "lloco_core.store.lease", "CommitLease.__enter__"),
-    ("recovery", "lloco_core.store.commit", "recover_plans"),
+    ("recovery", "lloco_core.distributed.ingest", "finish_interrupted"),
     ("plan", "lloco_core.distributed.ingest", "plan_ingest"),
     ("read", "lloco_core.pipeline", "read_shard"),
     ("encode", "lloco_core.pipeline", "compress_shard"),

@@ -1,6 +1,7 @@
 """Nights over a corpus that changes: what is gone, renamed, moved, and encoded with another encoder. By a for-loop, without Ray."""
 
 import json
+import os
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from lloco_core.planning import preview_corpus
 from lloco_core.store.read import open_night
 from lloco_core.store.switching import MARKER
 from lloco_core.store.tables import Store
+from lloco_core.types import Rejection
 from tests.crash.drill import ENCODER, picture, write_corpus
 from tests.crash.loop import ingest
 
@@ -104,6 +106,10 @@ def test_rows_that_leave_a_container_leave_the_store(tmp_path):
     assert len(open_night(uri).documents()) == 4  # 1 or 3 may be what could not be read
     write("a.jsonl", {"doc_id": "0", "text": "row number 0"}, {"doc_id": "2", "text": "row number 2"})
     ingest(folder.parent, uri, "night-3", options=options)
+    assert len(open_night(uri).documents()) == 4  # half of the rows: it may be cut off
+    assert [row["code"] for row in picture(uri)["quarantine"]] == ["rows_missing"]
+    ingest(folder.parent, uri, "night-3b", options={**options, "delete_rate": 1, "retry_quarantined": True})
+    assert picture(uri)["quarantine"] == []
     assert sorted(row.doc_id for row in open_night(uri).documents()) == ["0", "2"]
     assert_whole(uri)
     forget_log(uri)
@@ -152,6 +158,100 @@ def test_an_id_that_two_objects_claim_belongs_to_one_of_them(tmp_path):
     ingest(folder.parent, uri, "night-2", options={"id_field": "id"})
     assert open_night(uri).name == "night-1"  # nothing to do
     assert encoded(uri) == {}
+
+
+def manifest(folder, **ids):
+    """A manifest that gives ids to files; their texts follow the ids, not the files."""
+    rows = []
+    for name, doc_id in ids.items():
+        (folder / "g" / f"{name}.txt").write_text(f"The text of {doc_id}.")
+        rows.append({"uri": f"g/{name}.txt", "doc_id": doc_id})
+    (folder / "manifest.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    return folder / "manifest.jsonl"
+
+
+def test_ids_that_change_their_files_keep_their_texts(tmp_path):
+    folder, uri = tmp_path / "corpus", str(tmp_path / "store")
+    (folder / "g").mkdir(parents=True)
+    ingest(manifest(folder, f1="a", f2="b", f3="c"), uri, "night-1", shard_objects=1)
+    forget_log(uri)
+    ingest(manifest(folder, f1="c", f2="a", f3="b"), uri, "night-2", shard_objects=1)
+    night = open_night(uri)
+    assert {row.doc_id: (row.uri.rpartition("/")[2], night.text(row.doc_id)) for row in night.documents()} == {
+        "a": ("f2.txt", "The text of a."),
+        "b": ("f3.txt", "The text of b."),
+        "c": ("f1.txt", "The text of c."),
+    }
+    assert encoded(uri) == {}
+    assert_whole(uri)
+
+
+def test_entries_that_leave_a_manifest_leave_store_and_quarantine(tmp_path):
+    folder, uri = tmp_path / "corpus", str(tmp_path / "store")
+    (folder / "g").mkdir(parents=True)
+    listing = manifest(folder, f1="a", f2="b", f3="c")
+    (folder / "g" / "f3.txt").write_text(" ")
+    ingest(listing, uri, "night-1")
+    assert len(picture(uri)["quarantine"]) == 1
+    ingest(manifest(folder, f1="a"), uri, "night-2")
+    assert [row.doc_id for row in open_night(uri).documents()] == ["a"]
+    assert picture(uri)["quarantine"] == []
+
+
+def test_a_row_that_is_copied_into_another_container_keeps_its_vectors(tmp_path):
+    folder, uri = tmp_path / "corpus" / "rows", str(tmp_path / "store")
+    folder.mkdir(parents=True)
+    (folder / "a.jsonl").write_text('{"id": "x", "text": "a text"}\n{"id": "y", "text": "why"}')
+    (folder / "b.jsonl").write_text('{"id": "z", "text": "the last"}')
+    ingest(folder.parent, uri, "night-1", options={"id_field": "id"})
+    for name in ("a", "b"):
+        with (folder / f"{name}.jsonl").open("a") as grown:
+            grown.write(f'\n{{"id": "new-{name}", "text": "{name}"}}' + ('\n{"id": "x", "text": "a text"}' if name == "b" else ""))
+    ingest(folder.parent, uri, "night-2", options={"id_field": "id"})
+    assert sorted(row.doc_id for row in open_night(uri).documents()) == ["new-a", "new-b", "x", "y", "z"]
+    assert_whole(uri)
+
+
+def test_the_second_claimant_of_an_id_gets_it_when_the_first_is_gone(tmp_path):
+    folder, uri = tmp_path / "corpus" / "rows", str(tmp_path / "store")
+    folder.mkdir(parents=True)
+    for name in ("a", "b"):
+        (folder / f"{name}.jsonl").write_text(json.dumps({"id": "same", "text": f"of {name}"}))
+    ingest(folder.parent, uri, "night-1", options={"id_field": "id"})
+    (folder / "a.jsonl").unlink()
+    for night in ("night-2", "night-3"):  # the first sees the id taken still
+        ingest(folder.parent, uri, night, options={"id_field": "id"})
+    assert [row.uri.rpartition("/")[2] for row in open_night(uri).documents()] == ["b.jsonl#same"]
+    assert picture(uri)["quarantine"] == []
+
+
+def test_a_key_that_an_inventory_lists_twice_is_one_document(corpus, tmp_path):
+    uri = str(tmp_path / "twice")
+    keys = ["north/doc-1.txt", "north/doc-1.txt", "north/doc-3.txt"]
+    (tmp_path / "listing.csv").write_text("key,size,etag\n" + "".join(f"{key},100,e{number % 2}\n" for number, key in enumerate(keys)))
+    for night in ("night-1", "night-2"):
+        ingest(corpus, uri, night, options={"inventory": str(tmp_path / "listing.csv")})
+    assert titles(uri) == ["doc-1", "doc-3"]
+    assert open_night(uri).name == "night-1"
+    assert_whole(uri)
+
+
+def test_one_copy_does_not_excuse_many_removals(corpus, store_uri):
+    paths = sorted((corpus / "north").glob("doc-*.txt"))
+    for path in (corpus / "south").glob("doc-*.txt"):  # of one size and time, as a listing sees them
+        path.unlink()
+    same = [corpus / "north" / f"same-{number}.txt" for number in range(5)]
+    for path in same:
+        path.write_text("the same")
+        os.utime(path, (1, 1))
+    ingest(corpus, store_uri, "night-2", options={"delete_rate": 1})
+    for path in same:
+        path.unlink()
+    (corpus / "north" / "one.txt").write_text("the same")
+    os.utime(corpus / "north" / "one.txt", (1, 1))
+    with pytest.raises(PlanRefused, match="4 of 10 stored documents"):
+        ingest(corpus, store_uri, "night-3")
+    assert len(paths) == 5
 
 
 def test_a_missing_mount_is_refused(corpus, store_uri):
@@ -220,21 +320,84 @@ def test_a_document_the_new_encoder_refuses_does_not_hold_its_group(corpus, stor
     assert_whole(store_uri)
 
 
-def test_an_interrupted_switch_is_finished(corpus, store_uri, monkeypatch):
+@pytest.mark.parametrize("then", ["toy-2", ENCODER])
+def test_an_interrupted_switch_is_finished(corpus, store_uri, monkeypatch, then):
+    """Also by a run that has the old encoder again: half a switch shows neither."""
     from lloco_core.store import switching
 
-    def interrupted(*_):
-        raise RuntimeError("killed here")
+    original = switching._set_status
 
-    monkeypatch.setattr(switching, "finish_switch", interrupted)
+    def killed(store, lease, status, where):
+        if status == "active":
+            raise RuntimeError("killed here")
+        original(store, lease, status, where)
+
+    monkeypatch.setattr(switching, "_set_status", killed)
     with pytest.raises(RuntimeError, match="killed here"):
         ingest(corpus, store_uri, "night-2", encoder="toy-2")
     monkeypatch.undo()
     assert Store(store_uri).objects.stat(MARKER)
-    ingest(corpus, store_uri, "night-3", encoder="toy-2")
+    ingest(corpus, store_uri, "night-3", encoder=then, reencode_tokens=1)
     assert Store(store_uri).objects.stat(MARKER) is None
     assert fingerprints(store_uri) == {("north", "toy-2"), ("south", "toy-2")}
+    assert len(titles(store_uri)) == 10
     assert_whole(store_uri)
+
+
+def test_a_document_that_cannot_be_read_any_more_does_not_hold_its_group(corpus, store_uri):
+    """It kept its version of the old encoder until then."""
+    (corpus / "north" / "doc-1.txt").write_text(" ")
+    ingest(corpus, store_uri, "night-2")
+    assert "doc-1" in titles(store_uri)
+    ingest(corpus, store_uri, "night-3", encoder="toy-2")
+    assert fingerprints(store_uri) == {("north", "toy-2"), ("south", "toy-2")}
+    assert "doc-1" not in titles(store_uri)
+    assert_whole(store_uri)
+
+
+def test_a_document_that_is_unreadable_today_holds_its_group(corpus, store_uri, monkeypatch):
+    """Unchanged, it may be readable tomorrow: its group waits for it."""
+    import lloco_core.pipeline as pipeline
+
+    original = pipeline.read_documents
+
+    def unreadable(source, config):
+        found = list(original(source, config))
+        bad = source.relative_path.endswith("doc-1.txt")
+        return [Rejection(source.uri, source.etag, "parse", "parser_timeout", "slow")] if bad else found
+
+    monkeypatch.setattr(pipeline, "read_documents", unreadable)
+    ingest(corpus, store_uri, "night-2", encoder="toy-2")
+    assert fingerprints(store_uri) == {("north", ENCODER), ("south", "toy-2")}
+    monkeypatch.undo()
+    ingest(corpus, store_uri, "night-3", encoder="toy-2")
+    assert fingerprints(store_uri) == {("north", "toy-2"), ("south", "toy-2")}
+    assert len(titles(store_uri)) == 10
+
+
+def test_a_document_that_moves_into_a_group_that_waits_is_there_once(tmp_path):
+    folder, uri = tmp_path / "corpus", str(tmp_path / "store")
+    folder.mkdir()
+
+    def write(**groups):
+        rows = [{"id": name, "group": group, "text": f"The text of {name}. " * 10} for name, group in groups.items()]
+        for row in rows:
+            (folder / f"{row['id']}.jsonl").write_text(json.dumps(row))
+
+    write(a="east", b="east", c="west", d="west")
+    options = {"id_field": "id", "group_by": "field"}
+    ingest(folder, uri, "night-1", options=options)
+    for number in range(2, 9):
+        ingest(folder, uri, f"night-{number}", encoder="toy-2", options=options, reencode_tokens=300)
+        if fingerprints(uri) == {("east", "toy-2"), ("west", ENCODER)}:
+            break
+    write(a="west")
+    for night in ("night-a", "night-b", "night-c"):
+        ingest(folder, uri, night, encoder="toy-2", options=options, reencode_tokens=300)
+        assert_whole(uri)
+    assert {row.doc_id: row.group_id for row in open_night(uri).documents()} == {"a": "west", "b": "east", "c": "west", "d": "west"}
+    assert fingerprints(uri) == {("east", "toy-2"), ("west", "toy-2")}
+    assert [row["code"] for row in picture(uri)["quarantine"]] == []
 
 
 def test_a_preview_changes_nothing(corpus, store_uri):

@@ -163,3 +163,20 @@ def assert_once(store: Store) -> None:
     versions = Counter(row["version_id"] for row in rows(store, "segments"))
     assert versions == {row["version_id"]: row["n_segments"] for row in rows(store, "documents", "status = 'active'")}
     assert Counter(row["shard_id"] for row in rows(store, "ledger")) == {"p0-000000": 1, "p1-000000": 1, "p1-000001": 1}
+
+
+def test_a_holder_that_could_not_fence_does_not_look_released(store: Store, two_shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the next one would not fence either."""
+    held = lost(store, monkeypatch)
+    held._stop.set()
+    monkeypatch.setattr("lloco_core.store.lease._is_alive", lambda pid, started: False)
+    monkeypatch.setattr(fencing, "fence", _die)
+    with pytest.raises(RuntimeError, match="killed here"), commit_lease(store, "run-2", 5):
+        pytest.fail("the lease must not be had without its fence")
+    with commit_lease_without(store, monkeypatch) as third:
+        assert third.took_over
+
+
+def commit_lease_without(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fencing, "fence", fence)
+    return commit_lease(store, "run-3", 5)
