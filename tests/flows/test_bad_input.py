@@ -90,6 +90,7 @@ def test_an_empty_folder_is_refused(prefect_server, tmp_path: Path):
         ingest_corpus(NightlyConfig.model_validate(small_night(str(tmp_path / "empty"), str(tmp_path / "store"))))
 
 
+@pytest.mark.real
 def test_unreachable_buckets_are_named(prefect_server, s3):
     from flows.ingest_corpus import ingest_corpus
 
