@@ -39,7 +39,7 @@ class _Report:
 
 
 def inventory_batches(config: CorpusConfig) -> Iterator[pa.RecordBatch]:
-    """Listed objects: uri, etag, size, relative_path, and empty metadata and given_id.
+    """Listed objects: uri, etag, size, relative_path, and empty metadata.
 
     Raises:
         ConfigurationError: the inventory has not the columns, or none of its keys lies below `corpus.uri`.
@@ -74,9 +74,8 @@ def _listed(rows: pa.Table, root: Objects, paths: PathFilter) -> pa.RecordBatch:
             pa.array([size for _, _, size in kept], pa.int64()),
             pa.array([path for path, _, _ in kept], pa.string()),
             pa.nulls(len(kept), pa.string()),
-            pa.nulls(len(kept), pa.string()),
         ],
-        names=["uri", "etag", "size", "relative_path", "metadata", "given_id"],
+        names=["uri", "etag", "size", "relative_path", "metadata"],
     )
 
 

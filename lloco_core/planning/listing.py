@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from lloco_core.corpus.inventory import inventory_batches
 from lloco_core.corpus.sources import list_corpus
-from lloco_core.types import SourceObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +25,6 @@ LISTING = pa.schema(
         pa.field("size", pa.int64(), nullable=False),
         pa.field("relative_path", pa.string(), nullable=False),
         pa.field("metadata", pa.string()),  # JSON; null where there is none
-        pa.field("given_id", pa.string()),  # the id that a manifest gives
     ]
 )
 
@@ -53,12 +51,6 @@ def _listed(corpus: CorpusConfig) -> Iterator[pa.RecordBatch]:
                 pa.array([source.size for source in rows], pa.int64()),
                 pa.array([source.relative_path for source in rows]),
                 pa.array([json.dumps(source.metadata) if source.metadata else None for source in rows], pa.string()),
-                pa.array([_given_id(source) for source in rows], pa.string()),
             ],
             schema=LISTING,
         )
-
-
-def _given_id(source: SourceObject) -> str | None:
-    given = source.metadata.get("doc_id")
-    return None if given is None else str(given)
