@@ -20,6 +20,7 @@ from lloco_core.errors import EncodingError
 from lloco_core.observe.busy import EncoderMeter, EncoderUse
 from lloco_core.retrieval.passages import split_passages
 from lloco_core.store.forgetting.forgotten import is_forgotten
+from lloco_core.store.vectors import all_finite
 from lloco_core.types import (
     UNGROUPED,
     CompressedDocument,
@@ -193,7 +194,7 @@ def _encode(remainders: list[Remainder], encoder: AutoCompressor) -> tuple[list[
             rejections.append(_refused(remainder.document, str(outcome)))
             continue
         summary = outcome.float().numpy().astype(np.float16)
-        if np.isfinite(summary).all():
+        if all_finite(summary):
             stored.append((remainder, np.concatenate([remainder.kept, summary])))
         else:
             rejections.append(_refused(remainder.document, "its vectors are not finite in float16"))

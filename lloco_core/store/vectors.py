@@ -53,7 +53,7 @@ def pack(summary_SH: np.ndarray, form: VectorFormat) -> tuple[np.ndarray, np.nda
     """
     with np.errstate(over="ignore"):
         half_SH = summary_SH.astype(np.float16, order="C", copy=False)
-    if (half_SH.view(np.uint16) & EXPONENT_BITS).max(initial=0) == EXPONENT_BITS:
+    if not all_finite(half_SH):
         rows = np.flatnonzero(~np.isfinite(half_SH).all(axis=1))
         raise EncodingError(
             f"{len(rows)} of {len(half_SH)} vectors, the first at {rows[0]}, are not finite in float16 and cannot be stored; "
@@ -66,6 +66,11 @@ def pack(summary_SH: np.ndarray, form: VectorFormat) -> tuple[np.ndarray, np.nda
     scales_S = np.where(largest_S > 0, largest_S / np.float32(LARGEST[form]), np.float32(1))  # of a zero vector any scale will do
     scaled_SH = wide_SH / scales_S[:, None]
     return (np.rint(scaled_SH).astype(np.int8) if form == "int8" else _to_float8(scaled_SH)), scales_S
+
+
+def all_finite(half: np.ndarray) -> bool:
+    """Whether no float16 of a contiguous array is infinite or not a number."""
+    return (half.view(np.uint16) & EXPONENT_BITS).max(initial=0) != EXPONENT_BITS
 
 
 def unpack(values_SH: np.ndarray, scales_S: np.ndarray | None, form: VectorFormat) -> np.ndarray:
