@@ -60,7 +60,7 @@ class S3Objects:
         """List the objects below a key prefix, sorted by key."""
         base = self._key("")
         with _naming(self.root):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + key_below(self.root, prefix)):
                 for item in page.get("Contents", ()):
                     if not item["Key"].endswith("/"):  # zero-byte folder markers
                         yield ObjectInfo(item["Key"][len(base) :], item["ETag"].strip('"'), item["Size"], item["LastModified"].timestamp())
