@@ -59,8 +59,9 @@ class S3Objects:
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a key prefix, sorted by key."""
         base = self._key("")
+        wanted = base + key_below(self.root, prefix)
         with _naming(self.root):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + key_below(self.root, prefix)):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=wanted):
                 for item in page.get("Contents", ()):
                     if not item["Key"].endswith("/"):  # zero-byte folder markers
                         yield ObjectInfo(item["Key"][len(base) :], item["ETag"].strip('"'), item["Size"], item["LastModified"].timestamp())
