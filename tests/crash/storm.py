@@ -47,6 +47,8 @@ STAGES = (
 )
 """Stage, and the function whose calls it is; between them it is `driver`."""
 
+WRITE = [name for name, _, _ in STAGES].index("write") + 1
+
 CHANGES = ("new", "rewrite", "grow", "grow", "blank", "touch", "move", "remove")
 
 STAGE = mmap.mmap(-1, 1)
@@ -62,22 +64,45 @@ def main() -> None:
         calm, storm = (str(folder / f"{name}-{night // NIGHTS_PER_STORE}") for name in ("calm", "storm"))
         night += 1
         change_at_random(corpus, random)
-        started = time.monotonic()
-        complete(fork(ingest, corpus, calm, f"night-{night}"))
-        longest = LONGEST * (time.monotonic() - started)
+        before, after = _watched(fork(run_night, corpus, calm, f"night-{night}"))
         for attempt in range(kills - killed.total()):
-            stage = _killed_at(fork(ingest, corpus, storm, f"night-{night}-{attempt}"), random.uniform(0, longest))
+            writes = attempt % 2 == 1  # reading and planning take most of the time, writing has most of the steps
+            longest = LONGEST * (after if writes else before + after)
+            stage = _killed_at(fork(run_night, corpus, storm, f"night-{night}-{attempt}"), random.uniform(0, longest), writes)
             if stage is None:
                 break
             killed[stage] += 1
         else:
-            complete(fork(ingest, corpus, storm, f"night-{night}"))
+            complete(fork(run_night, corpus, storm, f"night-{night}"))
         complete(fork(refuse_difference, calm, storm))
     sys.stdout.write(json.dumps({"nights": night, "kills": killed}))
 
 
-def _killed_at(child: int, seconds: float) -> str | None:
-    """Kill a process after some time; returns the stage it was in, None if it had ended by then."""
+def run_night(corpus: Path, store_uri: str, run_id: str) -> None:
+    """An ingest that accepts whatever chance removed."""
+    ingest(corpus, store_uri, run_id, options={"delete_rate": 1})
+
+
+def _watched(child: int) -> tuple[float, float]:
+    """Wait for an undisturbed ingest; returns its seconds before its first write, and after."""
+    started = time.monotonic()
+    _wait_for_writing(child)
+    writing = time.monotonic()
+    complete(child)
+    STAGE[0] = 0
+    return writing - started, time.monotonic() - writing
+
+
+def _wait_for_writing(child: int) -> None:
+    """Until a process writes a shard or does what comes after it; or has ended, which is left to be waited for."""
+    while STAGE[0] < WRITE and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.001)
+
+
+def _killed_at(child: int, seconds: float, writes: bool) -> str | None:
+    """Kill a process some time after it began, or began to write; returns the stage it was in, None if it had ended by then."""
+    if writes:
+        _wait_for_writing(child)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
