@@ -89,7 +89,6 @@ def make_job(store_uri: str, output: Path, run_name: str = "tiny--0123456789ab")
     )
 
 
-@pytest.mark.real
 def test_killed_worker_ends_where_an_undisturbed_loop_ends(ray_session: None, bucket: str, tmp_path: Path) -> None:
     job = make_job(bucket, tmp_path / "adapter")
     write_examples(job.examples_uri, tiny.examples(ROWS))
