@@ -9,7 +9,7 @@ import lance
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.planning import BATCH, DIMENSION, ENCODER, HIDDEN, SUMMARY, etags, fill_store
+from benchmarks.planning import BATCH, CORPUS, DIMENSION, ENCODER, HIDDEN, SUMMARY, etags, fill_store, paths
 from lloco_core.fingerprint import digest
 from lloco_core.store import schema
 from lloco_core.store.commit import Committer, begin_plan
@@ -50,24 +50,27 @@ def _seconds(committer: Committer, records: list[ShardRecord]) -> float:
 
 def _write(store: Store, kind: str, commit: int, n_documents: int) -> list[ShardRecord]:
     writing = Writing("run", ENCODER, SUMMARY)
-    numbers = np.random.default_rng(commit).permutation(n_documents)[: SHARDS * DOCUMENTS_PER_SHARD] + (n_documents if kind == "new" else 0)
+    size = SHARDS * DOCUMENTS_PER_SHARD  # every commit changes others: what is known of a document is what the store was filled with
+    numbers = np.random.default_rng(0).permutation(n_documents)[commit * size : (commit + 1) * size] + (n_documents if kind == "new" else 0)
     parts = enumerate(np.split(numbers, SHARDS), commit * SHARDS)
     return [write_shard(store, _shard(kind, number, part, is_known=kind == "changed"), writing) for number, part in parts]
 
 
 def _shard(plan_id: str, number: int, numbers: np.ndarray, is_known: bool) -> CompressedShard:
-    documents = [_document(doc_id, f"{plan_id} {number}") for doc_id in etags(numbers, is_changed=False).to_pylist()]
+    names = zip(etags(numbers, is_changed=False).to_pylist(), paths(numbers).to_pylist(), strict=True)
+    documents = [_document(doc_id, f"{CORPUS}/{path}", f"{plan_id} {number}") for doc_id, path in names]
     objects = tuple(SourceObject(item.document.uri, item.document.etag, 1, item.document.title) for item in documents)
-    known = {item.document.doc_id: _known(item.document.doc_id) for item in documents} if is_known else {}
+    known = {item.document.doc_id: _known(item.document) for item in documents} if is_known else {}
     return CompressedShard(Shard(plan_id, f"{plan_id}-{number:06d}", objects, known), documents, [], [], 1.0)
 
 
-def _known(doc_id: str) -> KnownDocument:
-    return KnownDocument(doc_id, doc_id, doc_id, "group-00", ENCODER, 1, 1, doc_id, doc_id, doc_id)
+def _known(document: Document) -> KnownDocument:
+    doc_id, uri = document.doc_id, document.uri
+    return KnownDocument(doc_id, doc_id, doc_id, "group-00", ENCODER, 1, 1, uri, uri, doc_id)
 
 
-def _document(doc_id: str, text: str) -> CompressedDocument:
-    document = Document(doc_id, doc_id, digest(text), text, digest(text), doc_id, "text/plain", group="group-00")
+def _document(doc_id: str, uri: str, text: str) -> CompressedDocument:
+    document = Document(doc_id, uri, digest(text), text, digest(text), doc_id, "text/plain", group="group-00")
     segment = Segment(0, digest(text), 0, 1, 0, len(text), np.ones((SUMMARY, HIDDEN), np.float16))
     return CompressedDocument(document, "group-00", 1, 1, [segment], [Passage(0, 0, len(text), text)], np.ones((1, DIMENSION), np.float32))
 

@@ -49,4 +49,4 @@ def test_plans_are_of_the_objects_that_they_are_named_after(tmp_path):
 
 
 def test_commits_replace_what_is_stored(tmp_path):
-    assert commit_into(str(tmp_path / "store"), 300, 64)["files"] == 5  # raises when documents were added instead of replaced
+    assert commit_into(str(tmp_path / "store"), 2000, 400)["files"] == 5  # raises when documents were added instead of replaced
