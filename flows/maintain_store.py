@@ -11,6 +11,7 @@ from prefect import flow
 
 from lloco_core.config import MaintainConfig
 from lloco_core.errors import LlocoError
+from lloco_core.observe.printable import printable
 from lloco_core.store.maintenance.report import MaintenanceReport
 from tasks import maintain as steps
 
@@ -40,7 +41,7 @@ def main() -> None:
     try:
         print_pairs("Maintenance", maintain_store(parse_options(model=MaintainConfig)).rows())
     except LlocoError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from prefect import flow
 from lloco_core.config import NightlyConfig
 from lloco_core.errors import LlocoError
 from lloco_core.observe.preview import Preview
+from lloco_core.observe.printable import printable
 from tasks import ingest as steps
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     try:
         print_pairs("An ingest would", plan_corpus(parse_options()).facts())
     except LlocoError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))
 
 
 if __name__ == "__main__":
