@@ -7,12 +7,15 @@ barrier to the last process that is done.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from benchmarks.clocks import CardWatch
 from benchmarks.engines import build_engine
 from benchmarks.shapes import build_weights
+from benchmarks.useful import SUSTAINED_SECONDS, matrix_ceiling
 from benchmarks.workloads import random_documents, split_by_tokens, warmup_lengths
 
 if TYPE_CHECKING:
@@ -37,12 +40,16 @@ class Job(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """What a process reports: seconds of the machine's monotonic clock, and GB."""
+    """What a process reports: seconds of the machine's monotonic clock, GB, and TFLOP/s."""
 
     rank: int
     started: float
     ended: float
     peak_memory_gb: float | None
+    card: dict[str, Any] | None
+    """What `nvidia-smi` saw while it encoded."""
+    sustained_tflops: float
+    """The matrix product afterwards, on all devices at once."""
 
 
 def run_processes(job: Job) -> tuple[float, list[Finished]]:
@@ -85,9 +92,13 @@ def _encode_share(rank: int, job: Job, barrier: Barrier, reports: Queue) -> None
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     barrier.wait(START_SECONDS)
-    started = time.monotonic()
-    engine.encode(documents)
-    if on_card:
-        torch.cuda.synchronize()
+    with CardWatch(device) if on_card else nullcontext() as watch:
+        started = time.monotonic()
+        engine.encode(documents)
+        if on_card:
+            torch.cuda.synchronize()
+        ended = time.monotonic()
     peak = torch.cuda.max_memory_allocated() / 1e9 if on_card else None
-    reports.put(Finished(rank, started, time.monotonic(), peak))
+    barrier.wait(RUN_SECONDS)
+    sustained = matrix_ceiling(device, job.dtype, SUSTAINED_SECONDS)
+    reports.put(Finished(rank, started, ended, peak, watch.seen if on_card else None, sustained))

@@ -15,6 +15,7 @@ import re
 import sys
 import time
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks import agreement, devices, kernels, machine, report, shapes, workloads
+from benchmarks.clocks import CardWatch
 from benchmarks.engines import NAMES, Engine, build_engine, release_memory
 from benchmarks.useful import SUSTAINED_SECONDS, Cost, fp8_ceiling, matrix_ceiling, useful_operations
 
@@ -167,12 +169,14 @@ class Run:
         if options.on_card:
             torch.cuda.reset_peak_memory_stats()
         busy = getattr(engine, "busy_seconds", None)
-        start = time.perf_counter()
-        engine.encode(texts)
-        self._synchronize()
-        seconds = time.perf_counter() - start
+        with CardWatch(options.device) if options.on_card else nullcontext() as watch:
+            start = time.perf_counter()
+            engine.encode(texts)
+            self._synchronize()
+            seconds = time.perf_counter() - start
         row = self._row(name, documents, lengths, weights, seconds)
         if options.on_card:
+            row["cards"] = [watch.seen]
             row["peak_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
             row["reserved_memory_gb"] = torch.cuda.max_memory_reserved() / 1e9
         if busy is not None:
@@ -193,6 +197,8 @@ class Run:
             row = self._row(name, "mix", lengths, weights, seconds, count)
             row["note"] = "one engine process per device, without Ray; seconds from a barrier after warm-up to the last end"
             row["process_seconds"] = [report.ended - report.started for report in finished]
+            row["sustained_tflops_at_once"] = [report.sustained_tflops for report in finished]
+            row["cards"] = [report.card for report in finished]
             if options.on_card:
                 row["peak_memory_gb"] = max(report.peak_memory_gb for report in finished)
             alone = alone or row
