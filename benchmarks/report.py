@@ -21,7 +21,7 @@ Result = dict[str, Any]
 
 
 def merge(old: Result, new: Result) -> Result:
-    """The newer file with the rows of the older one that it does not measure again."""
+    """The newer file with the rows of the older one that it does not measure again; every row keeps the shares of its own run."""
     rows = {_row_key(row): row for row in [*old.get("rows", []), *new["rows"]]}
     pairs = {_pair_key(pair): pair for pair in [*old.get("agreement", []), *new.get("agreement", [])]}
     reading = {(row["engine"], row["dtype"]): row for row in [*old.get("reading", []), *new.get("reading", [])]}
@@ -30,21 +30,20 @@ def merge(old: Result, new: Result) -> Result:
         "agreement": list(pairs.values()),
         "reading": list(reading.values()),
         "ceiling_sustained_tflops": new.get("ceiling_sustained_tflops") or old.get("ceiling_sustained_tflops"),
-        "commands": list(dict.fromkeys([*old.get("commands", []), *([new["command"]] if "command" in new else [])])),
+        "commands": list(dict.fromkeys([*_commands(old), *_commands(new)])),
     }
-    if old.get("dtype") == new["dtype"]:
-        merged["ceiling_tflops"] = max(old["ceiling_tflops"], new["ceiling_tflops"])
-    for row in merged["rows"]:
-        rate(row, merged)
     return merged
 
 
+def _commands(result: Result) -> list[str]:
+    return result.get("commands") or ([result["command"]] if "command" in result else [])
+
+
 def rate(row: Result, result: Result) -> None:
-    """Shares of a row. The ceiling is the highest that any run of the file measured: a card slowed down by heat has a lower one."""
-    if row["dtype"] == result["dtype"]:
-        row["ceiling_tflops"] = result["ceiling_tflops"]
-        if sustained := result.get("ceiling_sustained_tflops"):
-            row["share_of_sustained_ceiling"] = row["useful_tflops"] / sustained / row["devices"]
+    """Shares of a row, by the ceilings of the run that measured it: cards of one name differ by some percent."""
+    row["ceiling_tflops"] = result["ceiling_tflops"]
+    if sustained := result.get("ceiling_sustained_tflops"):
+        row["share_of_sustained_ceiling"] = row["useful_tflops"] / sustained / row["devices"]
     row["share_of_ceiling"] = row["useful_tflops"] / row["ceiling_tflops"] / row["devices"]
 
 
@@ -132,14 +131,14 @@ def readme_table(result: Result, file_name: str) -> str:
     engines = [name for name in ENGINE_NAMES if any(row["engine"] == name for row in alone)]
     cells = {(row["engine"], row["documents"]): _cell(row) for row in alone}
     lines = [
-        f"`{result['shape']}` on {result['hardware']['name']} in {result['dtype']}; tokens/s and share of the machine's matrix ceiling of "
-        f"{result['ceiling_tflops']:.3g} TFLOP/s, from `benchmarks/results/{file_name}`:",
+        f"`{result['shape']}` on {result['hardware']['name']} in {result['dtype']}; tokens/s and share of the matrix ceiling of the same run, "
+        f"{_ceilings(rows)} TFLOP/s, from `benchmarks/results/{file_name}`:",
         "",
         f"| tokens per document | {' | '.join(names)} |",
         f"|---|{'---:|' * len(names)}",
         *(f"| {ENGINE_NAMES[engine]} | {' | '.join(cells.get((engine, name), '') for name in names)} |" for engine in engines),
     ]
-    notes = [*_sustained_notes(alone, result), *_subset_notes(alone), *_memory_notes(alone), *_devices_notes(rows)]
+    notes = [*_sustained_notes(alone), *_subset_notes(alone), *_memory_notes(alone), *_devices_notes(rows)]
     lines += ["", *notes] if notes else []
     return "\n".join([*lines, *_agreement_lines(result), *_reading_lines(result)])
 
@@ -148,16 +147,16 @@ def _cell(row: Result) -> str:
     return f"{row['tokens_per_s']:,.0f} ({row['share_of_ceiling']:.0%})"
 
 
-def _sustained_notes(rows: list[Result], result: Result) -> list[str]:
+def _ceilings(rows: list[Result]) -> str:
+    """The ceiling, or the lowest and the highest where runs on several cards are in one file."""
+    return " to ".join(dict.fromkeys(f"{pick(row['ceiling_tflops'] for row in rows):.3g}" for pick in (min, max)))
+
+
+def _sustained_notes(rows: list[Result]) -> list[str]:
     shares = [row["share_of_sustained_ceiling"] for row in rows if row["engine"] == "ours" and "share_of_sustained_ceiling" in row]
-    if not shares or len(rows) < 2:
+    if len(shares) < 2:
         return []
-    sustained = result["ceiling_sustained_tflops"]
-    return [
-        f"- ours: {min(shares):.0%} to {max(shares):.0%} of the {sustained:.3g} TFLOP/s that this machine sustains over seconds.".replace(
-            "%", " %"
-        )
-    ]
+    return [f"- ours: {min(shares):.0%} to {max(shares):.0%} of what the same run sustained over seconds.".replace("%", " %")]
 
 
 def _subset_notes(rows: list[Result]) -> list[str]:
@@ -178,7 +177,7 @@ def _memory_notes(rows: list[Result]) -> list[str]:
 
 def _devices_notes(rows: list[Result]) -> list[str]:
     return [
-        f"- {row['engine']}, `{row['documents']}` on {row['devices']} devices: {row['documents_per_s']:.2f} documents/s, "
+        f"- {row['engine']}, {row['n_documents']} documents of `{row['documents']}` on {row['devices']} devices: {row['documents_per_s']:.2f} documents/s, "
         f"{row['speedup']:.2f} times one device (engine processes without Ray)."
         for row in rows
         if row["devices"] > 1
