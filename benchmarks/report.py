@@ -25,14 +25,13 @@ def merge(old: Result, new: Result) -> Result:
     rows = {_row_key(row): row for row in [*old.get("rows", []), *new["rows"]]}
     pairs = {_pair_key(pair): pair for pair in [*old.get("agreement", []), *new.get("agreement", [])]}
     reading = {(row["engine"], row["dtype"]): row for row in [*old.get("reading", []), *new.get("reading", [])]}
-    merged = new | {
+    return new | {
         "rows": sorted(rows.values(), key=_row_order),
         "agreement": list(pairs.values()),
         "reading": list(reading.values()),
         "ceiling_sustained_tflops": new.get("ceiling_sustained_tflops") or old.get("ceiling_sustained_tflops"),
         "commands": list(dict.fromkeys([*_commands(old), *_commands(new)])),
     }
-    return merged
 
 
 def _commands(result: Result) -> list[str]:
@@ -131,8 +130,8 @@ def readme_table(result: Result, file_name: str) -> str:
     engines = [name for name in ENGINE_NAMES if any(row["engine"] == name for row in alone)]
     cells = {(row["engine"], row["documents"]): _cell(row) for row in alone}
     lines = [
-        f"`{result['shape']}` on {result['hardware']['name']} in {result['dtype']}; tokens/s and share of the matrix ceiling of the same run, "
-        f"{_ceilings(rows)} TFLOP/s, from `benchmarks/results/{file_name}`:",
+        f"`{result['shape']}` on {result['hardware']['name']} in {result['dtype']}; tokens/s and share of the matrix ceiling "
+        f"of the same run, {_ceilings(rows)} TFLOP/s, from `benchmarks/results/{file_name}`:",
         "",
         f"| tokens per document | {' | '.join(names)} |",
         f"|---|{'---:|' * len(names)}",
