@@ -176,8 +176,8 @@ def _memory_notes(rows: list[Result]) -> list[str]:
 
 def _devices_notes(rows: list[Result]) -> list[str]:
     return [
-        f"- {row['engine']}, {row['n_documents']} documents of `{row['documents']}` on {row['devices']} devices: {row['documents_per_s']:.2f} documents/s, "
-        f"{row['speedup']:.2f} times one device (engine processes without Ray)."
+        f"- {row['engine']}, {row['n_documents']} documents of `{row['documents']}` on {row['devices']} devices: "
+        f"{row['documents_per_s']:.2f} documents/s, {row['speedup']:.2f} times one device (engine processes without Ray)."
         for row in rows
         if row["devices"] > 1
     ]
