@@ -3,7 +3,8 @@
 `make benchmark-pipeline` writes `benchmarks/results/pipeline-<hardware>.json` and puts the figures into docs/operations.md between the
 markers; `--docs` only does the last. Both are measured in processes of their own, started
 anew every time, by turns in alternating order: medians of the repeats are compared. The encoder alone gets all documents in one
-call, already tokenised; after it the embedder alone gets all passages, for on a CPU the two share the cores. The pipeline is an ingest into an empty store on a Ray of this machine; its seconds are those of the
+call, already tokenised; after it the embedder alone gets all passages, for on a CPU the two share the cores. The pipeline is an
+ingest into an empty store on a Ray of this machine; its seconds are those of the
 shard records: the encoder's busy seconds, and from the first document it received to the last one it finished.
 """
 
