@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import lancedb
 from lancedb.rerankers import RRFReranker
 
-from lloco_core.store.tables import sql_list
+from lloco_core.store.filters import sql_list
 
 if TYPE_CHECKING:
     import numpy as np

@@ -41,10 +41,11 @@ from lloco_core.settings import settings
 from lloco_core.store import schema
 from lloco_core.store.events import ShardEvents
 from lloco_core.store.fencing import open_to_write
+from lloco_core.store.filters import sql_list
 from lloco_core.store.quarantine import record_rejections
 from lloco_core.store.records import PlanMarker, ShardRecord, close_plan, load_records, open_plan, open_plans
 from lloco_core.store.retire import remove_gone, retire_replaced
-from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
+from lloco_core.store.tables import CONTENT_TABLES, Store
 from lloco_core.store.transactions import committed_properties
 
 if TYPE_CHECKING:

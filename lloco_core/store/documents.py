@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lloco_core.store.tables import sql_list
+from lloco_core.store.filters import parts, sql_list
 from lloco_core.types import KnownDocument
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lloco_core.store.tables import Store
-
-IN_LIST_LIMIT = 500
 
 READABLE = "status IN ('active', 'staged')"
 """Document versions that have segments and passages."""
@@ -56,9 +54,8 @@ class StoredDocuments:
     def with_content(self, content_hashes: Sequence[str], encoder_fingerprint: str) -> dict[str, KnownDocument]:
         """By content hash a document version that was encoded from this text; hashes without one are left out."""
         found: dict[str, KnownDocument] = {}
-        for start in range(0, len(content_hashes), IN_LIST_LIMIT):
-            hashes = sql_list(list(content_hashes[start : start + IN_LIST_LIMIT]))
-            where = f"content_hash IN ({hashes}) AND encoder_fingerprint = '{encoder_fingerprint}' AND {READABLE}"
+        for part in parts(content_hashes):
+            where = f"content_hash IN ({sql_list(part)}) AND encoder_fingerprint = '{encoder_fingerprint}' AND {READABLE}"
             for row in self._table.to_table(columns=list(COLUMNS), filter=where).to_pylist():
                 found.setdefault(row["content_hash"], _known(row))
         return found

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from lloco_core.store.fencing import open_to_write
+from lloco_core.store.filters import parts, sql_list
 from lloco_core.store.quarantine import reject_stored
-from lloco_core.store.retire import parts
 from lloco_core.store.switching import finish_switch, mark_unfinished
-from lloco_core.store.tables import Store, sql_list
+from lloco_core.store.tables import Store
 from lloco_core.types import Rejection
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from lloco_core.store import schema
 from lloco_core.store.fencing import open_to_write
-from lloco_core.store.tables import Store, sql_list
+from lloco_core.store.filters import sql_list
+from lloco_core.store.tables import Store
 
 if TYPE_CHECKING:
     import lance

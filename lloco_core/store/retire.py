@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from lloco_core.store.documents import READABLE
 from lloco_core.store.fencing import open_to_write
-from lloco_core.store.tables import Store, sql_list
+from lloco_core.store.filters import parts, sql_list
+from lloco_core.store.tables import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lloco_core.store.lease import CommitLease
     from lloco_core.store.records import ShardRecord
-
-IN_LIST_LIMIT = 500
 
 
 def retire_replaced(store: Store, lease: CommitLease, batch: list[ShardRecord]) -> None:
@@ -35,12 +34,6 @@ def drop_versions(store: Store, lease: CommitLease, versions: Sequence[tuple[str
         where = f"doc_id IN ({sql_list([doc for _, doc in part])}) AND version_id IN ({sql_list([version for version, _ in part])})"
         for table in ("segments", "passages"):
             open_to_write(store, lease, table).delete(where)
-
-
-def parts(items: Sequence[tuple[str, str]]) -> Iterator[Sequence[tuple[str, str]]]:
-    """Pieces that fit into a filter."""
-    for start in range(0, len(items), IN_LIST_LIMIT):
-        yield items[start : start + IN_LIST_LIMIT]
 
 
 def _retire(store: Store, lease: CommitLease, record: ShardRecord, versions: dict[str, str], status: str) -> None:

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import StorageError
-from lloco_core.store.tables import Store, sql_list
+from lloco_core.store.filters import parts, sql_list
+from lloco_core.store.tables import Store
 from lloco_core.store.vectors import CONTINUABLE, format_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-IN_LIST_LIMIT = 500
 BATCH_ROWS = 256
 """About 100 MB of vectors of a 7B model."""
 
@@ -69,8 +69,8 @@ class StoredSegments:
             return {}
         rows = defaultdict(list)
         items = sorted(known.values(), key=lambda item: item.doc_id)
-        for start in range(0, len(items), IN_LIST_LIMIT):
-            for row in self._rows_of(items[start : start + IN_LIST_LIMIT]):
+        for part in parts(items):
+            for row in self._rows_of(part):
                 rows[row["version_id"]].append(row)
         return {key: found for key, item in sorted(known.items()) if (found := _whole(item, rows[item.version_id]))}
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from lloco_core.store.documents import READABLE
 from lloco_core.store.fencing import open_to_write
-from lloco_core.store.retire import drop_versions, parts
-from lloco_core.store.tables import Store, sql_list
+from lloco_core.store.filters import parts, sql_list
+from lloco_core.store.retire import drop_versions
+from lloco_core.store.tables import Store
 
 if TYPE_CHECKING:
     from lloco_core.store.lease import CommitLease

@@ -122,8 +122,3 @@ class Store:
 def _shape(table_schema: pa.Schema) -> str:
     metadata = table_schema.metadata or {}
     return " x ".join(metadata.get(name, b"?").decode() for name in (b"summary_length", b"hidden_size"))
-
-
-def sql_list(values: list[str]) -> str:
-    """Values as the inside of a SQL `in (...)`, quoted."""
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

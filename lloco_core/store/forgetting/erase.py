@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from lloco_core.errors import StorageError
 from lloco_core.store.fencing import open_to_write
+from lloco_core.store.filters import sql_list
 from lloco_core.store.forgetting.forgotten import name_hash
 from lloco_core.store.forgetting.holdings import holds_physically
 from lloco_core.store.index import SCALAR_INDICES
-from lloco_core.store.tables import Store, sql_list
+from lloco_core.store.tables import Store
 from lloco_core.store.write import MAX_ROWS_PER_FILE
 
 if TYPE_CHECKING:

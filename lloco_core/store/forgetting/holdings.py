@@ -9,9 +9,10 @@ import pyarrow.compute as pc
 
 from lloco_core.errors import StorageError
 from lloco_core.fingerprint import digest
+from lloco_core.store.filters import sql_list
 from lloco_core.store.forgetting.forgotten import TableRows, name_hash
 from lloco_core.store.nights import night_versions, nights_that_open
-from lloco_core.store.tables import CONTENT_TABLES, Store, sql_list
+from lloco_core.store.tables import CONTENT_TABLES, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

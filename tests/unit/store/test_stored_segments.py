@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lloco_core.errors import StorageError
-from lloco_core.store import segments
+from lloco_core.store import filters, segments
 from lloco_core.store.schema import segments_schema
 from lloco_core.store.segments import StoredSegments, may_be_continued
 from lloco_core.store.tables import Store
@@ -25,7 +25,7 @@ def stored(store: Store) -> StoredSegments:
 
 @pytest.mark.parametrize("limit", [1, 2, 500])
 def test_hashes_and_vectors_are_those_that_were_written(stored: StoredSegments, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    monkeypatch.setattr(segments, "IN_LIST_LIMIT", limit)
+    monkeypatch.setattr(filters, "IN_LIST_LIMIT", limit)
     monkeypatch.setattr(segments, "BATCH_ROWS", limit)
     versions = stored.find(KNOWN)
     assert list(versions) == sorted(KNOWN)

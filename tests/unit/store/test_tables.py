@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from lloco_core.errors import CommitError, ConfigurationError, StorageError
-from lloco_core.store.tables import Store, sql_list
+from lloco_core.store.filters import sql_list
+from lloco_core.store.tables import Store
 from tests.unit.store.fixtures import DIMENSION, HIDDEN, SUMMARY, new_store
 
 TABLES = ("segments", "passages", "documents", "quarantine", "ledger", "adapters")
