@@ -86,6 +86,10 @@ benchmark-pipeline: setup ## Compare the pipeline's encode stage with the encode
 benchmark-compaction: setup ## Measure the memory of compacting wide rows, and what a second pass rewrites
 	$(BIN)/python benchmarks/compaction.py $(ARGS)
 
+.PHONY: benchmark-parsing
+benchmark-parsing: setup ## Measure what parsing in a child process costs, and a PDF of 10,000 pages
+	$(BIN)/python benchmarks/parsing.py $(ARGS)
+
 .PHONY: benchmark-night
 benchmark-night: setup ## Measure the default night and update the README's table
 	$(BIN)/python benchmarks/night.py
@@ -102,6 +106,8 @@ readme-tables: setup ## Update the tables of README and docs from the result fil
 	$(BIN)/python benchmarks/vectors.py --docs
 	$(BIN)/python benchmarks/pipeline.py --docs
 	$(BIN)/python benchmarks/scale.py --docs
+	$(BIN)/python benchmarks/compaction.py --docs
+	$(BIN)/python benchmarks/parsing.py --docs
 
 .PHONY: benchmark-vectors
 benchmark-vectors: setup ## Measure what the formats of stored vectors cost and update the table in docs/operations.md

@@ -1,18 +1,27 @@
 """Memory and cost of compacting wide rows: `segments` of a 7B model, 50 vectors of 4096 float16 numbers a row (400 KB).
 
 Writes small fragments of random vectors, then compacts the table in a process of its own, three times: all fragments, nothing, and
-what a small append added. Prints the peak memory of that process and what every pass rewrote.
+what a small append added, for a table and one four times as large. `make benchmark-compaction` writes
+`benchmarks/results/compaction-<cores>-cores.json` with the peak memory of that process and what every pass rewrote, and puts
+the figures into docs/operations.md between the markers; `--docs` only does the last.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import ROOT, between, provenance
+
+RESULTS, DOCS = ROOT / "benchmarks" / "results", ROOT / "docs" / "operations.md"
+START, END = "<!-- compaction:start -->", "<!-- compaction:end -->"
 SUMMARY, HIDDEN = 50, 4096
 FRAGMENT_ROWS = 100
 
@@ -53,26 +62,61 @@ def _peak_megabytes() -> float:
 
 
 def main() -> None:
-    """Print a line per pass."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fragments", type=int, default=96, help="of 100 rows, 41 MB each")
-    fragments = parser.parse_args().fragments
+    """Measure, print, and write the result file."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--fragments", type=int, nargs="+", default=[24, 96], help="of 100 rows, 41 MB each; one table per number")
+    parser.add_argument("--docs", action="store_true", help="only bring docs/operations.md up to date")
+    options = parser.parse_args()
+    if not options.docs:
+        rows = [row for fragments in options.fragments for row in measure(fragments)]
+        result = provenance("make benchmark-compaction", ("pylance", "pyarrow")) | {"rows": rows}
+        path = RESULTS / f"compaction-{result['hardware']['cores']}-cores.json"
+        path.write_text(json.dumps(result, indent=2) + "\n")
+        print(path)
+    update_docs()
+
+
+def measure(fragments: int) -> Iterator[dict[str, Any]]:
+    """Three passes over one table: all fragments, nothing new, two fragments more."""
     from lloco_core.store.tables import Store
 
     processes = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         Store(folder).create_tables(SUMMARY, HIDDEN, 4)
-        for _ in range(fragments):
-            append_rows(folder, FRAGMENT_ROWS)
-        for what, n_appended in ((f"{fragments} fragments of {FRAGMENT_ROWS} rows", 0), ("the same again", 0), ("2 more fragments", 2)):
+        for what, n_appended in (("new table", fragments), ("the same again", 0), ("2 fragments more", 2)):
             for _ in range(n_appended):
                 append_rows(folder, FRAGMENT_ROWS)
             with processes.Pool(1) as pool:
                 done = pool.apply(compact, (folder,))
-            print(
-                f"{what}: {done['removed']} fragments became {done['added']} in {done['seconds']:.1f} s, "
-                f"peak memory {done['peak']:.0f} MB, of it {done['before']:.0f} MB before it began"
-            )
+            gigabytes = sum(file.stat().st_size for file in Path(folder, "segments.lance", "data").iterdir()) / 1e9
+            row = {"what": what, "appended": n_appended, "table_files_gb": gigabytes, **done}
+            print(json.dumps(row), flush=True)
+            yield row
+
+
+def update_docs() -> None:
+    """Bring docs/operations.md up to date."""
+    DOCS.write_text(between(DOCS.read_text(), START, END, docs_block()))
+
+
+def docs_block() -> str:
+    """The table of all result files."""
+    return "\n\n".join(_docs_table(json.loads(path.read_text()), path.name) for path in sorted(RESULTS.glob("compaction-*.json")))
+
+
+def _docs_table(result: dict[str, Any], name: str) -> str:
+    hardware = result["hardware"]
+    lines = [
+        f"Rows of 400 KB, fragments of 41 MB, {hardware['cores']} cores ({hardware['cpu']}), from `benchmarks/results/{name}`:",
+        "",
+        "| segments table | fragments | peak memory | of it before the compaction |",
+        "|---|---|---:|---:|",
+    ]
+    for row in result["rows"]:
+        what = f"{row['appended']} fragments" if row["what"] == "new table" else row["what"]
+        changed = f"{row['removed']} became {row['added']}" if row["removed"] else "none"
+        lines.append(f"| {what} | {changed} | {row['peak']:.0f} MB | {row['before']:.0f} MB |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
