@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ from lloco_core.store.vectors import format_of, pack
 from lloco_core.types import CompressedDocument, CompressedShard, Document
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
     from lloco_core.store.tables import Store
 
@@ -61,12 +63,12 @@ def write_shard(store: Store, shard: CompressedShard, writing: Writing) -> Shard
     segments_schema = schema.segments_schema(writing.summary_length, hidden_size, format_of(found))
     dimension = store.dataset("passages").schema.field("vector").type.list_size
     versions = _versions(shard, writing.encoder_fingerprint)
-    tables = {
-        "segments": _segments(shard.documents, versions, segments_schema),
-        "passages": _passages(shard.documents, versions, schema.passages_schema(dimension)),
-        "documents": _documents(shard, versions, writing),
+    builders = {
+        "segments": partial(_segments, shard.documents, versions, segments_schema),
+        "passages": partial(_passages, shard.documents, versions, schema.passages_schema(dimension)),
+        "documents": partial(_documents, shard, versions, writing),
     }
-    fragments = {name: _write(store, name, table) for name, table in tables.items() if table.num_rows}
+    tables, fragments = _write_tables(store, builders)
     rows = tables["documents"].select(["doc_id", "source_uri", "status"]).to_pylist()
     record = ShardRecord(
         plan_id=shard.shard.plan_id,
@@ -128,6 +130,17 @@ def _retired(shard: CompressedShard, rows: list[dict[str, Any]]) -> dict[str, st
             older = {known.version_id, known.active_version} - {"", known.active_version if row["status"] == "staged" else ""}
             retired |= dict.fromkeys(sorted(older), known.doc_id)
     return retired
+
+
+def _write_tables(store: Store, builders: dict[str, Callable[[], pa.Table]]) -> tuple[dict[str, pa.Table], dict[str, list[dict[str, Any]]]]:
+    """Build the tables, each written while the next is built; fragments of those that have rows."""
+    tables, written = {}, {}
+    with ThreadPoolExecutor(len(builders)) as writers:
+        for name, build in builders.items():
+            tables[name] = build()
+            if tables[name].num_rows:
+                written[name] = writers.submit(_write, store, name, tables[name])
+    return tables, {name: fragments.result() for name, fragments in written.items()}
 
 
 def _write(store: Store, name: str, table: pa.Table) -> list[dict[str, Any]]:
