@@ -11,8 +11,9 @@ import numpy as np
 
 from lloco_core.errors import StorageError
 from lloco_core.registry.fitting import fitting_adapters
+from lloco_core.store.filters import sql_list
 from lloco_core.store.nights import latest_night, night_adapters, night_versions, nights_that_open
-from lloco_core.store.tables import Store, sql_list
+from lloco_core.store.tables import Store
 from lloco_core.store.vectors import LARGEST, format_of, unpack
 
 if TYPE_CHECKING:
