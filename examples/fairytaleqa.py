@@ -8,9 +8,12 @@ OUT/questions.jsonl, and a few held-back questions into OUT/closing.jsonl.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
+from itertools import groupby, islice
 from pathlib import Path
+
+from lloco_core.errors import DatasetError
+from lloco_core.evaluation.datasets.fairytaleqa import load
 
 CLOSING_STORIES = 4
 
@@ -22,30 +25,20 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--stories", type=int, default=12)
     options = parser.parse_args()
-    base = options.data / "data-by-train-split"
-    stories = sorted((base / "section-stories" / "test").glob("*-story.csv"))[: options.stories]
-    if not stories:
-        parser.error(f"{base} holds no stories; give the folder that contains data-by-train-split")
+    try:
+        test = load(options.data)
+    except DatasetError as error:
+        parser.error(str(error))
+    by_story = {name: list(asked) for name, asked in groupby(test, key=lambda example: example.document_id)}
     (options.out / "stories").mkdir(parents=True, exist_ok=True)
     training, closing = [], []
-    for path in stories:
-        name = path.name.removesuffix("-story.csv")
-        text = "\n\n".join(row["text"] for row in _rows(path))
-        (options.out / "stories" / f"{name}.txt").write_text(text, encoding="utf-8")
-        questions = [_question(name, row) for row in _rows(base / "questions" / "test" / f"{name}-questions.csv")]
+    for name, examples in islice(by_story.items(), options.stories):
+        (options.out / "stories" / f"{name}.txt").write_text(examples[0].document, encoding="utf-8")
+        questions = [{"uri": f"{name}.txt", "question": example.question, "answer": example.references[0]} for example in examples]
         closing.append(questions[0] | {"document": questions[0]["uri"]})
         training += questions[1:]
     _write(options.out / "questions.jsonl", training)
     _write(options.out / "closing.jsonl", closing[:CLOSING_STORIES])
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _question(name: str, row: dict[str, str]) -> dict[str, str]:
-    return {"uri": f"{name}.txt", "question": row["question"], "answer": row["answer1"]}
 
 
 def _write(path: Path, rows: list[dict[str, str]]) -> None:

@@ -27,6 +27,10 @@ class EncodingError(LlocoError):
     """A document cannot be encoded with the given encoder and lengths."""
 
 
+class DatasetError(LlocoError):
+    """Files of questions for an evaluation are missing, incomplete, or of another layout."""
+
+
 class CommitError(LlocoError):
     """The store cannot accept a commit: another committer, another encoder, or a broken record."""
 
