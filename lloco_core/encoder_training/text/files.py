@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -49,8 +50,9 @@ def find_files(uris: Sequence[str]) -> list[TextFile]:
         if not here:
             raise ConfigurationError(f"there is no {', '.join(SUFFIXES)} below {uri}; correct text.files")
         found += here
-    if doubled := {file.uri for file in found if [other.uri for other in found].count(file.uri) > 1}:
-        raise ConfigurationError(f"text.files names {min(doubled)} more than once; name every file once")
+    times = Counter(file.uri for file in found)
+    if doubled := [uri for uri in times if times[uri] > 1]:
+        raise ConfigurationError(f"text.files names {doubled[0]} more than once; name every file once")
     return found
 
 

@@ -25,7 +25,7 @@ RESERVED_CITIES = tuple(
     Osaka|Oslo|Ottawa|Palermo|Panama City|Paris|Perth|Philadelphia|Phoenix|Port Louis|Porto|Prague|Pretoria|Quebec|Quito|Rabat|Reykjavik|
     Riga|Rio de Janeiro|Riyadh|Rome|Rotterdam|Salzburg|San Francisco|San Jose|Santiago|Sao Paulo|Sapporo|Sarajevo|Seattle|Seoul|Seville|
     Shanghai|Singapore|Skopje|Sofia|Stockholm|Strasbourg|Stuttgart|Suva|Sydney|Taipei|Tallinn|Tashkent|Tbilisi|Tehran|Tirana|Tokyo|Toronto|
-    Toulouse|Tripoli|Tunis|Turin|Ulaanbaatar|Valencia|Valletta|Vancouver|Venice|Vienna|Vientiane|Vilnius|Warsaw|Washington|Wellington|
+    Toulouse|Tripoli|Tunis|Turin|Ulaanbaatar|Valencia|Valparaiso|Valletta|Vancouver|Venice|Vienna|Vientiane|Vilnius|Warsaw|Washington|Wellington|
     Windhoek|Yangon|Yaounde|Yerevan|Zagreb|Zanzibar|Zurich
     """.replace("\n", "")
     .replace("    ", "")

@@ -85,6 +85,13 @@ def test_nothing_but_the_facts_changes_a_row(edges: float, rows: list[np.ndarray
     assert n_placed > (2 if edges == 1 else 4) * len(rows)
 
 
+def test_facts_go_behind_whole_sentences_only(tokenizer: TextTokenizer) -> None:
+    text = "It cost 3.50 marks. “He is gone.” Mr. Voß wept. A. Brandt left! So did J.R. and the\nothers.\nEnd."
+    ids_T = tokenizer.encode([text])[0].astype(np.int64)
+    before = [text_of(ids_T[:place], tokenizer) for place in TokenKinds(tokenizer.pieces).breaks(ids_T)]
+    assert [item[-12:] for item in before] == [" 3.50 marks.", "r. Voß wept.", "Brandt left!", " the others."]
+
+
 def test_text_around_a_fact_is_tokenised_as_a_whole(rows: list[np.ndarray], tokenizer: TextTokenizer) -> None:
     """A fact behind a sentence gives the tokens that the finished text would give, so training equals serving."""
     for row in asked(rows, Curriculum(config(edges=0), tokenizer)):
@@ -163,7 +170,7 @@ def test_a_made_up_name_is_no_reserved_city(monkeypatch: pytest.MonkeyPatch) -> 
     drawn = iter(["nairobi", "harare", "elsewhere"])
     monkeypatch.setattr(names, "word", lambda rng: next(drawn))
     assert names.name(random.Random(0)) == "Elsewhere"
-    assert {"Nairobi", "Lisbon", "Kathmandu"} <= set(RESERVED_CITIES)
+    assert {"Nairobi", "Lisbon", "Kathmandu", "Valparaiso"} <= set(RESERVED_CITIES)
 
 
 def test_names_do_not_run_out() -> None:

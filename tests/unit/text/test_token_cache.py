@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -102,6 +103,20 @@ def test_it_is_made_once(corpus: Path, tokenizer: TextTokenizer, tmp_path: Path,
 def _ids(folder: Path, *ids: str) -> str:
     (folder / "ids.txt").write_text("\n".join(ids))
     return str(folder / "ids.txt")
+
+
+def test_who_comes_while_it_is_made_waits(corpus: Path, tokenizer: TextTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    makers, both_are_there, make = [], Barrier(2), tokenising._make
+    monkeypatch.setattr(tokenising, "_make", lambda *given: (makers.append(1), make(*given)))
+    config = texts.config(corpus, tmp_path / "cache")
+
+    def come() -> TokenCache:
+        both_are_there.wait(10)
+        return open_token_cache(config, tokenizer)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = [future.result() for future in [pool.submit(come) for _ in range(2)]]
+    assert (len(makers), first.contents) == (1, second.contents)
 
 
 def test_contents_are_named_alike_wherever_the_files_lie(corpus: Path, tokenizer: TextTokenizer, tmp_path: Path) -> None:
