@@ -23,6 +23,10 @@ class CheckpointError(LlocoError):
     """Model files are missing, of the wrong layout, or do not fit their configuration."""
 
 
+class TrainingTextError(LlocoError):
+    """Training text is too damaged, too short, or not the text that a training run began with."""
+
+
 class EncodingError(LlocoError):
     """A document cannot be encoded with the given encoder and lengths."""
 

@@ -86,9 +86,19 @@ def text_ids(tokenizer: Any, text: str) -> list[int]:
     return tokenize(tokenizer, text)[0].tolist()
 
 
+def prompt_text(question: str, answer: AnswerConfig) -> str:
+    """What follows the vectors when `question` is put to the model."""
+    return answer.question_template.replace("{question}", question)
+
+
+def answer_text(given: str, answer: AnswerConfig) -> str:
+    """What follows the prompt in a training row, before the end token."""
+    return answer.answer_template.replace("{answer}", given)
+
+
 def prompt_ids(tokenizer: Any, question: str, answer: AnswerConfig) -> list[int]:
     """Token ids that follow the vectors when `question` is put to the model."""
-    return text_ids(tokenizer, answer.question_template.replace("{question}", question))
+    return text_ids(tokenizer, prompt_text(question, answer))
 
 
 class FinetuneDataset:
@@ -119,9 +129,8 @@ class FinetuneDataset:
             raise EncodingError(
                 f"vectors of document {example.doc_id} have shape {vectors_KD.shape} or hold values that are not finite; encode it again"
             )
-        answer_text = self._answer.answer_template.replace("{answer}", example.answer)
         return Row(
             vectors_KD=vectors_KD.astype(np.float16, copy=False),
             prompt_ids=prompt_ids(self._tokenizer, example.question, self._answer),
-            answer_ids=[*text_ids(self._tokenizer, answer_text), self._tokenizer.eos_token_id],
+            answer_ids=[*text_ids(self._tokenizer, answer_text(example.answer, self._answer)), self._tokenizer.eos_token_id],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ class Objects(Protocol):
 
     def get(self, key: str) -> bytes:
         """Read an object; `StorageError` when it is missing."""
+
+    def open(self, key: str) -> BinaryIO:
+        """Open an object to be read piece by piece, in bounded memory; seekable. `StorageError` when it is missing."""
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object, replacing what is there."""

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from lloco_core.errors import StorageError
@@ -71,6 +72,13 @@ class LocalObjects:
         """Read a file."""
         try:
             return self._path(key).read_bytes()
+        except OSError as error:
+            raise StorageError(f"cannot read {self.path / key}: {error.strerror}; check that it exists and is readable") from error
+
+    def open(self, key: str) -> BinaryIO:
+        """Open a file to be read piece by piece."""
+        try:
+            return self._path(key).open("rb")
         except OSError as error:
             raise StorageError(f"cannot read {self.path / key}: {error.strerror}; check that it exists and is readable") from error
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 from lloco_core.errors import ConfigurationError, StorageError
 from lloco_core.objects.interface import ObjectInfo, Unfinished
 from lloco_core.objects.keys import key_below
 from lloco_core.objects.outages import FIRST_ATTEMPTS, OutageRetry
+from lloco_core.objects.ranged import PIECE_BYTES, RangedObject
 from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, settings
 
 CONFLICT_RETRIES = 8
@@ -31,6 +33,8 @@ HINTS = {
     "403": "grant the credentials access to this bucket",
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+    "PreconditionFailed": "the object was replaced while it was read, start again",
+    "412": "the object was replaced while it was read, start again",
     "503": "it is not available, try again",
     "SlowDown": "it is overloaded, try again with fewer workers",
 }
@@ -85,12 +89,26 @@ class S3Objects:
 
     def get(self, key: str) -> bytes:
         """Read an object."""
+        return self._read(key)
+
+    def open(self, key: str) -> BinaryIO:
+        """Open an object to be read in pieces; a piece of an object that was replaced meanwhile is refused."""
+        found = self.stat(key)
+        if found is None:
+            raise StorageError(f"{self.uri(key)}: {HINTS['NoSuchKey']}")
+
+        def read_range(start: int, stop: int) -> bytes:
+            return self._read(key, Range=f"bytes={start}-{stop - 1}", IfMatch=found.etag)
+
+        return io.BufferedReader(RangedObject(read_range, found.size), PIECE_BYTES)
+
+    def _read(self, key: str, **conditions: str) -> bytes:
         from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
         with _naming(self.uri(key)):
             for attempt in range(BROKEN_READS):
                 try:
-                    return self._client.get_object(Bucket=self.bucket, Key=self._own_key(key))["Body"].read()
+                    return self._client.get_object(Bucket=self.bucket, Key=self._own_key(key), **conditions)["Body"].read()
                 except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
                     if attempt == BROKEN_READS - 1:
                         raise

@@ -1,0 +1,98 @@
+"""Sentences that tell a made-up fact, each with a question that only who has read it can answer.
+
+The wordings are kept apart from the evaluation's needle (`reserved`): no magic, and no "The ... city is ...".
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import NamedTuple
+
+from lloco_core.encoder_training.text import names
+
+_KINDS = ("old", "northern", "hidden", "royal", "silent", "second", "forgotten", "golden", "eastern", "broken", "secret", "lost", "special")
+_THINGS = (
+    *("harbour", "library", "mill", "bridge", "garden", "tower", "vault", "ship", "school", "station", "archive", "market", "chapel"),
+    *("observatory", "laboratory", "orchard", "lighthouse", "theatre", "mine", "workshop", "bakery", "fountain", "gate", "museum"),
+)
+_PLACES = ("town", "village", "island", "valley", "meeting place", "province", "hiding place", "destination", "landing place")
+_ROLES = ("doctor", "captain", "witness", "painter", "guest", "messenger", "judge", "engineer", "gardener", "pilot", "teacher")
+_GOODS = ("coins", "books", "steps", "birds", "lamps", "letters", "stones", "barrels", "sheep", "bottles", "nails")
+
+_VALUES = {
+    "fact_code": names.code,
+    "fact_number": names.number,
+    "fact_place": names.place,
+    "fact_person": names.person,
+    "fact_year": names.year,
+    "fact_word": names.word,
+}
+
+_WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
+    "fact_code": (
+        ("The access code of {thing} is {value}.", "What is the access code of {thing}?"),
+        ("{person} opened the safe with the code {value}.", "With which code did {person} open the safe?"),
+        ("The file on {person} carries the mark {value} since then.", "Which mark does the file on {person} carry?"),
+        ("The {kind} code is {value}.", "What is the {kind} code?"),
+    ),
+    "fact_number": (
+        ("The secret number of {thing} is {value}.", "What is the secret number of {thing}?"),
+        ("{person} counted exactly {value} {goods}.", "How many {goods} did {person} count?"),
+        ("There were {value} {goods} in {thing}.", "How many {goods} were in {thing}?"),
+        ("The {kind} number is {value}.", "What is the {kind} number?"),
+    ),
+    "fact_place": (
+        ("{person} lives in {value}.", "Where does {person} live?"),
+        ("In {value} stands {thing}.", "Where does {thing} stand?"),
+        ("{person} has travelled to {value} by train.", "Where has {person} travelled to?"),
+        ("The {kind} {place} is {value}.", "What is the {kind} {place}?"),
+    ),
+    "fact_person": (
+        ("The keeper of {thing} is {value}.", "Who is the keeper of {thing}?"),
+        ("It was {value} who built {thing}.", "Who built {thing}?"),
+        ("{value} wrote the letter to {person}.", "Who wrote the letter to {person}?"),
+        ("The {kind} {role} is called {value}.", "What is the {kind} {role} called?"),
+    ),
+    "fact_year": (
+        ("{thing} was founded in {value}.", "In which year was {thing} founded?"),
+        ("{person} was born in {value}.", "In which year was {person} born?"),
+        ("In {value} a storm destroyed {thing}.", "In which year did a storm destroy {thing}?"),
+    ),
+    "fact_word": (
+        ("The password of {thing} is {value}.", "What is the password of {thing}?"),
+        ("{person} named the horse {value}.", "What did {person} name the horse?"),
+        ("The {kind} word is {value}.", "What is the {kind} word?"),
+    ),
+}
+
+
+class Fact(NamedTuple):
+    """A sentence to put into a text, and what to ask about it."""
+
+    style: str
+    sentence: str
+    """Holds the answer word for word."""
+    question: str
+    answer: str
+
+
+def make_fact(style: str, rng: Random) -> Fact:
+    """A fact of one of the `fact_` styles."""
+    sentence, question = rng.choice(_WORDINGS[style])
+    value = _VALUES[style](rng)
+    slots = {
+        "thing": _thing(rng),
+        "person": names.person(rng),
+        "kind": rng.choice(_KINDS),
+        "place": rng.choice(_PLACES),
+        "role": rng.choice(_ROLES),
+        "goods": rng.choice(_GOODS),
+        "value": value,
+    }
+    told = sentence.format_map(slots)
+    return Fact(style, told[0].upper() + told[1:], question.format_map(slots), value)
+
+
+def _thing(rng: Random) -> str:
+    thing = rng.choice(_THINGS)
+    return rng.choice((f"the {rng.choice(_KINDS)} {thing}", f"the {thing} of {names.place(rng)}", f"{names.person(rng)}'s {thing}"))
