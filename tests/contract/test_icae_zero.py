@@ -66,6 +66,7 @@ def test_zero_equals_plain_training(stage: int, monkeypatch: pytest.MonkeyPatch)
             "train_batch_size": N_LOSSES,
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": N_LOSSES,
+            "gradient_clipping": 0.0,
             "zero_optimization": {"stage": stage, "stage3_param_persistence_threshold": 0},
             "zero_allow_untested_optimizer": True,
             "steps_per_print": 2**62,
