@@ -80,7 +80,7 @@ class EncoderConfig(Concern):
     """The context encoder."""
 
     model: str = REFERENCE_MODEL
-    """`reference`, a folder, or a hub name of a checkpoint with `embed_summary` weights."""
+    """`reference`, a folder, or a hub name of an AutoCompressor or ICAE checkpoint."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where the worker has one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -3,7 +3,8 @@
 A document that was renamed, or copied, has all of them in common with the stored one of the same text.
 
 The vectors of segment k depend on segments 0..k only (`compressor.segment`), so those of unchanged leading segments are read
-from the store and copied bit for bit into the new version, and the encoder goes on after them.
+from the store and copied bit for bit into the new version, and the encoder goes on after them. Segments of equal length (ICAE) move
+when a document grows, so of those a document keeps all or none.
 
 What that means in numbers: the encoder's prefix is the stored float16 vectors, where a full encoding has its own. A float16
 encoder has the same numbers, and so has a bfloat16 encoder but for magnitudes below 2^-14, as float16 has three more bits; a
@@ -20,12 +21,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lloco_core.compressor.segment import count_common, prefix_hashes, segment_bounds
+from lloco_core.compressor.segment import prefix_hashes
 from lloco_core.errors import StorageError
 from lloco_core.types import KeptSegments, TokenizedDocument
 
 if TYPE_CHECKING:
-    from lloco_core.compressor import AutoCompressor
+    from lloco_core.compressor import ContextEncoder
+    from lloco_core.compressor.segment import Segmentation
     from lloco_core.store.documents import StoredDocuments
     from lloco_core.store.segments import StoredSegments, StoredVersion
     from lloco_core.store.tables import Store
@@ -37,11 +39,11 @@ logger = logging.getLogger(__name__)
 class Continuation:
     """Finds what changed, renamed, and copied documents keep. Belongs to a plan: it reads the tables that the plan was made with."""
 
-    def __init__(self, documents: StoredDocuments, stored: StoredSegments, encoder_fingerprint: str, segment_length: int) -> None:
+    def __init__(self, documents: StoredDocuments, stored: StoredSegments, encoder_fingerprint: str, segmentation: Segmentation) -> None:
         self.documents = documents
         self.stored = stored
         self.encoder_fingerprint = encoder_fingerprint
-        self.segment_length = segment_length
+        self.segmentation = segmentation
 
     def keep(self, shard: Shard, documents: list[TokenizedDocument]) -> list[TokenizedDocument]:
         """Give documents the leading segments that they still have: all of a stored document with the same text, else those of their
@@ -71,18 +73,18 @@ class Continuation:
     def _common(self, document: TokenizedDocument, stored: StoredVersion | None) -> StoredVersion | None:
         if stored is None:
             return None
-        bounds = segment_bounds(len(document.token_ids), self.segment_length)
-        count = count_common(stored.prefix_hashes, prefix_hashes(self.encoder_fingerprint, document.token_ids, bounds))
+        bounds = self.segmentation.bounds(len(document.token_ids))
+        count = self.segmentation.count_kept(stored.prefix_hashes, prefix_hashes(self.encoder_fingerprint, document.token_ids, bounds))
         return stored.first(count) if count else None
 
 
-def open_continuation(store: Store, base_versions: dict[str, int], encoder_fingerprint: str, segment_length: int) -> Continuation:
+def open_continuation(store: Store, base_versions: dict[str, int], encoder_fingerprint: str, segmentation: Segmentation) -> Continuation:
     """The continuation of a plan, which was made with these table versions."""
     from lloco_core.store.documents import StoredDocuments
     from lloco_core.store.segments import StoredSegments
 
     documents = StoredDocuments(store, base_versions["documents"])
-    return Continuation(documents, StoredSegments(store, base_versions["segments"]), encoder_fingerprint, segment_length)
+    return Continuation(documents, StoredSegments(store, base_versions["segments"]), encoder_fingerprint, segmentation)
 
 
 def _with_kept(document: TokenizedDocument, found: StoredVersion | None, summaries: dict[int, np.ndarray]) -> TokenizedDocument:
@@ -103,15 +105,15 @@ class Remainder:
 
     @property
     def prefix(self) -> np.ndarray | None:
-        """The kept vectors as `AutoCompressor.encode` takes them."""
+        """The kept vectors as `ContextEncoder.encode` takes them."""
         return self.kept if len(self.kept) else None
 
 
-def remainder_of(document: TokenizedDocument, encoder: AutoCompressor) -> Remainder:
+def remainder_of(document: TokenizedDocument, encoder: ContextEncoder) -> Remainder:
     """Cut the kept segments off a document. Those count that have the encoder's own prefix hashes."""
-    bounds = segment_bounds(len(document.token_ids), encoder.segment_length)
+    bounds = encoder.segmentation.bounds(len(document.token_ids))
     hashes = prefix_hashes(encoder.fingerprint, document.token_ids, bounds)
-    count = count_common(document.kept.prefix_hashes, hashes) if document.kept else 0
+    count = encoder.segmentation.count_kept(document.kept.prefix_hashes, hashes) if document.kept else 0
     if not document.kept or not count:
         return Remainder(document, np.zeros((0, encoder.hidden_size), np.float16), document.token_ids)
     kept = document.kept.summaries[:count].reshape(-1, encoder.hidden_size)

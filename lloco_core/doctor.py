@@ -74,13 +74,9 @@ def _check_versions() -> str:
 
 
 def _check_model(model: str) -> str:
-    from lloco_core.compressor.checkpoint import locate_checkpoint, read_config, weight_files
+    from lloco_core.compressor.loading import describe_encoder
 
-    folder = locate_checkpoint(model)
-    config = read_config(folder)
-    files = weight_files(folder)
-    size = sum(file.stat().st_size for file in files) / 1e6
-    return f"{model}: {config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, {len(files)} files, {size:,.0f} MB"
+    return f"{model}: {describe_encoder(model)}"
 
 
 def _check_ray() -> str:

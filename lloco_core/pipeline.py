@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lloco_core.compressor.segment import prefix_hashes, segment_bounds
+from lloco_core.compressor.segment import prefix_hashes
 from lloco_core.compressor.tokenizing import tokenize
 from lloco_core.continuation import Remainder, remainder_of
 from lloco_core.corpus.clustering import assign_clusters
@@ -38,7 +38,7 @@ from lloco_core.types import (
 if TYPE_CHECKING:
     import torch
 
-    from lloco_core.compressor import AutoCompressor
+    from lloco_core.compressor import ContextEncoder
     from lloco_core.config import CorpusConfig
     from lloco_core.continuation import Continuation
     from lloco_core.retrieval.embedder import Embedder
@@ -115,7 +115,7 @@ def _tokenize_into(result: TokenizedShard, document: Document, corpus: CorpusCon
 
 def compress_shard(
     shard: TokenizedShard,
-    encoder: AutoCompressor,
+    encoder: ContextEncoder,
     embedder: Embedder,
     passage_chars: int,
     centroids: np.ndarray | None,
@@ -173,7 +173,7 @@ def passages_to_cluster(text: str, passage_chars: int) -> list[Passage]:
 
 
 def _encode_measured(
-    documents: list[TokenizedDocument], encoder: AutoCompressor, meter: EncoderMeter
+    documents: list[TokenizedDocument], encoder: ContextEncoder, meter: EncoderMeter
 ) -> tuple[list[tuple[Remainder, np.ndarray]], list[Rejection], EncoderUse]:
     remainders = [remainder_of(document, encoder) for document in documents]
     n_tokens = sum(len(remainder.token_ids) for remainder in remainders)
@@ -184,7 +184,7 @@ def _encode_measured(
     return summaries, rejections, use
 
 
-def _encode(remainders: list[Remainder], encoder: AutoCompressor) -> tuple[list[tuple[Remainder, np.ndarray]], list[Rejection]]:
+def _encode(remainders: list[Remainder], encoder: ContextEncoder) -> tuple[list[tuple[Remainder, np.ndarray]], list[Rejection]]:
     """All vectors [S * n_segments, H] float16 of documents: the kept ones as they are, then the new ones."""
     stored = [(remainder, remainder.kept) for remainder in remainders if not len(remainder.token_ids)]
     unfinished = [remainder for remainder in remainders if len(remainder.token_ids)]
@@ -201,7 +201,7 @@ def _encode(remainders: list[Remainder], encoder: AutoCompressor) -> tuple[list[
     return stored, rejections
 
 
-def _encode_together(remainders: list[Remainder], encoder: AutoCompressor) -> list[torch.Tensor | EncodingError]:
+def _encode_together(remainders: list[Remainder], encoder: ContextEncoder) -> list[torch.Tensor | EncodingError]:
     """New vectors per document; when a document is refused, one by one, so that only the refused one is lost."""
     if not remainders:
         return []
@@ -215,8 +215,8 @@ def _refused(document: TokenizedDocument, message: str) -> Rejection:
     return Rejection(document.document.uri, document.document.etag, "encode", "not_encodable", message)
 
 
-def _segments(document: TokenizedDocument, summary: np.ndarray, encoder: AutoCompressor) -> list[Segment]:
-    bounds = segment_bounds(len(document.token_ids), encoder.segment_length)
+def _segments(document: TokenizedDocument, summary: np.ndarray, encoder: ContextEncoder) -> list[Segment]:
+    bounds = encoder.segmentation.bounds(len(document.token_ids))
     hashes = prefix_hashes(encoder.fingerprint, document.token_ids, bounds)
     vectors = summary.reshape(len(bounds), encoder.summary_length, encoder.hidden_size)
     return [

@@ -1,4 +1,7 @@
-"""Greedy answers by a model in this process: `[summary vectors ; question]` -> answer (LLoCO, section 4)."""
+"""Greedy answers by a model in this process: `[summary vectors ; question]` -> answer (LLoCO, section 4).
+
+Of an ICAE the model is its frozen base, and the control token FT stands between vectors and question.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from lloco_core.compressor.tokenizing import tokenize
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lloco_core.compressor import AutoCompressor
+    from lloco_core.compressor import ContextEncoder
     from lloco_core.config import AnswerConfig
 
 
@@ -25,7 +28,7 @@ class LocalAnswerer:
     An adapter is in effect during an answer only: the encoder shares the model and must not see it.
     """
 
-    def __init__(self, encoder: AutoCompressor, config: AnswerConfig) -> None:
+    def __init__(self, encoder: ContextEncoder, config: AnswerConfig) -> None:
         self.encoder = encoder
         self.config = config
         self._model: Any = encoder.model
@@ -38,7 +41,7 @@ class LocalAnswerer:
         device = self.encoder.summary_SH.device
         embedded_TH = self._embed(torch.as_tensor(prompt_ids, dtype=torch.long, device=device))
         if vectors_PH is not None:
-            embedded_TH = torch.cat([torch.as_tensor(vectors_PH.copy()).to(embedded_TH), embedded_TH])
+            embedded_TH = torch.cat([torch.as_tensor(self.encoder.soft_prompt(vectors_PH).copy()).to(embedded_TH), embedded_TH])
         with self._using(adapter):
             ids = self._model.generate(
                 inputs_embeds=embedded_TH[None],

@@ -1,9 +1,12 @@
 """Text to summary vectors: the context encoder. No storage and no network besides fetching a checkpoint by name.
 
-Start reading at `autocompressor` (what is computed) and `engine` (how a batch is computed fast).
+Start reading at `encoder` (what is computed) and `engine` (how a batch is computed fast).
 """
 
-from lloco_core.compressor.autocompressor import AutoCompressor, load_encoder
-from lloco_core.compressor.checkpoint import checkpoint_fingerprint, locate_checkpoint
+from lloco_core.compressor.autocompressor import AutoCompressor
+from lloco_core.compressor.checkpoint import locate_checkpoint
+from lloco_core.compressor.encoder import ContextEncoder
+from lloco_core.compressor.icae import Icae
+from lloco_core.compressor.loading import load_encoder
 
-__all__ = ["AutoCompressor", "checkpoint_fingerprint", "load_encoder", "locate_checkpoint"]
+__all__ = ["AutoCompressor", "ContextEncoder", "Icae", "load_encoder", "locate_checkpoint"]

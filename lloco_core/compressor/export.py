@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from lloco_core.compressor.autocompressor import AutoCompressor
 from lloco_core.compressor.checkpoint import SUMMARY_KEY
 from lloco_core.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from lloco_core.compressor.autocompressor import AutoCompressor
+    from lloco_core.compressor.encoder import ContextEncoder
 
 
 def export_checkpoint(
-    encoder: AutoCompressor,
+    encoder: ContextEncoder,
     folder: Path,
     layout: Literal["safetensors", "bin", "int8", "base"] = "safetensors",
     max_shard_size: str = "5GB",
@@ -33,7 +34,12 @@ def export_checkpoint(
         layout: `safetensors` or `bin` as published, `int8` per row, or `base`: the stock causal LM without the summary
             embedding, which any server of language models loads.
         max_shard_size: upper bound per weight file, as in transformers.
+
+    Raises:
+        CheckpointError: the folder is not empty, or the encoder is no AutoCompressor.
     """
+    if not isinstance(encoder, AutoCompressor):
+        raise CheckpointError(f"{encoder.folder} is no AutoCompressor; an ICAE folder is its own published layout, copy it as it is")
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise CheckpointError(f"{folder} is not empty; checkpoints are never overwritten, choose a new folder")

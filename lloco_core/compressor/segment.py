@@ -9,6 +9,7 @@ the rounding of the number formats: a document that was continued has the stored
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """How an encoder cuts documents."""
+
+    length: int
+    """Tokens per segment at most."""
+    equal: bool = False
+    """As few segments as the length allows, all as long as one another (ICAE); otherwise all but the last are full."""
+
+    def bounds(self, n_tokens: int) -> list[tuple[int, int]]:
+        """Token ranges of a document's segments."""
+        if not self.equal:
+            return segment_bounds(n_tokens, self.length)
+        n_segments = -(-n_tokens // self.length)
+        return segment_bounds(n_tokens, -(-n_tokens // n_segments)) if n_segments else []
+
+    def count_kept(self, stored: Sequence[str], wanted: Sequence[str]) -> int:
+        """How many leading segments of a document can be taken from a stored one, by their prefix hashes.
+
+        Equal segments are kept all or none: what is left of a document would be cut in another way than it is in the whole.
+        """
+        count = count_common(stored, wanted)
+        return 0 if self.equal and count < len(wanted) else count
 
 
 def segment_bounds(n_tokens: int, segment_length: int) -> list[tuple[int, int]]:

@@ -46,6 +46,7 @@ class CompressionJob:
     staged_groups: frozenset[str] = frozenset()
     forgotten: frozenset[str] = frozenset()
     """Names of documents to leave out, as hashes (`store.forgetting.forgotten`)."""
+    equal_segments: bool = False
 
     @property
     def writing(self) -> Writing:
@@ -91,27 +92,28 @@ def read_planned(shard: Shard, job: CompressionJob) -> TokenizedShard:
     from lloco_core.pipeline import read_shard
 
     versions = tuple(sorted(job.base_versions.items()))
-    continuation = _continuation(job.store_uri, versions, job.encoder_fingerprint, job.segment_length)
+    continuation = _continuation(job.store_uri, versions, job.encoder_fingerprint, job.segment_length, job.equal_segments)
     return read_shard(shard, job.corpus, _tokenizer(job.encoder.model), job.encoder_fingerprint, continuation, job.forgotten)
 
 
 @cache
 def _tokenizer(model: str) -> Any:
-    from lloco_core.compressor.checkpoint import locate_checkpoint
+    from lloco_core.compressor.loading import tokenizer_folder
     from lloco_core.compressor.tokenizing import load_tokenizer
 
-    return load_tokenizer(locate_checkpoint(model))
+    return load_tokenizer(tokenizer_folder(model))
 
 
 @lru_cache(maxsize=1)
 def _continuation(
-    store_uri: str, base_versions: tuple[tuple[str, int], ...], encoder_fingerprint: str, segment_length: int
+    store_uri: str, base_versions: tuple[tuple[str, int], ...], encoder_fingerprint: str, segment_length: int, equal_segments: bool
 ) -> Continuation:
     """Kept over the shards of a plan, so that a worker opens the tables once."""
+    from lloco_core.compressor.segment import Segmentation
     from lloco_core.continuation import open_continuation
     from lloco_core.store.tables import Store
 
-    return open_continuation(Store(store_uri), dict(base_versions), encoder_fingerprint, segment_length)
+    return open_continuation(Store(store_uri), dict(base_versions), encoder_fingerprint, Segmentation(segment_length, equal_segments))
 
 
 class _Compress:

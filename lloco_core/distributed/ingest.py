@@ -236,6 +236,7 @@ def _job(ingest: Ingest, plan: Plan, marker: PlanMarker) -> CompressionJob:
         corpus_uri=corpus_uri(config.corpus),
         staged_groups=frozenset(plan.staged_groups),
         forgotten=forgotten_names(ingest.store.objects),
+        equal_segments=ingest.models.equal_segments,
     )
 
 

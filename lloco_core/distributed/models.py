@@ -18,6 +18,8 @@ class ModelFacts:
     summary_length: int
     hidden_size: int
     passage_dimension: int
+    equal_segments: bool = False
+    """The segments of a document are as long as one another."""
 
 
 def inspect_models(encoder: EncoderConfig, retrieval: RetrievalConfig) -> ModelFacts:
@@ -31,10 +33,9 @@ def inspect_models(encoder: EncoderConfig, retrieval: RetrievalConfig) -> ModelF
 
 
 def _inspect(encoder: EncoderConfig, retrieval: RetrievalConfig) -> ModelFacts:
-    from lloco_core.compressor.autocompressor import encoder_identity
-    from lloco_core.compressor.checkpoint import locate_checkpoint, read_config
+    from lloco_core.compressor.loading import encoder_identity
     from lloco_core.retrieval.embedder import Embedder
 
-    fingerprint, segment_length = encoder_identity(encoder.model, encoder.dtype, encoder.segment_length, encoder.quantization)
-    config = read_config(locate_checkpoint(encoder.model))
-    return ModelFacts(fingerprint, segment_length, config.summary_length, config.hidden_size, Embedder(retrieval.model).dimension)
+    found = encoder_identity(encoder.model, encoder.dtype, encoder.segment_length, encoder.quantization)
+    dimension = Embedder(retrieval.model).dimension
+    return ModelFacts(found.fingerprint, found.segment_length, found.summary_length, found.hidden_size, dimension, found.equal_segments)

@@ -77,7 +77,7 @@ class TrainingInputs:
     """A stock transformers causal language model."""
     tokenizer: Any
     vectors_of: Callable[[str], np.ndarray]
-    """doc_id -> summary vectors [K, H]."""
+    """doc_id -> what stands in front of the question [K, H]: summary vectors, and control tokens where the encoder has them."""
 
 
 InputsOf = Callable[[FinetuneJob, str, str], TrainingInputs]
@@ -90,7 +90,8 @@ def stored_inputs(job: FinetuneJob, device: str, dtype: str) -> TrainingInputs:
     from lloco_core.store.read import open_night
 
     encoder = load_encoder(job.encoder.model, device=device, dtype=dtype)
-    return TrainingInputs(encoder.model, encoder.tokenizer, open_night(job.store_uri, job.night).summaries)
+    night = open_night(job.store_uri, job.night)
+    return TrainingInputs(encoder.model, encoder.tokenizer, lambda doc_id: encoder.soft_prompt(night.summaries(doc_id)))
 
 
 def train_adapter(job: FinetuneJob, cluster: ClusterConfig, inputs_of: InputsOf = stored_inputs) -> FinetuneResult:

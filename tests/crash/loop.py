@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import lloco_core.pipeline as pipeline
-from lloco_core.compressor.segment import segment_bounds
+from lloco_core.compressor.segment import Segmentation, segment_bounds
 from lloco_core.continuation import open_continuation
 from lloco_core.fingerprint import digest
 from lloco_core.planning import plan_corpus
@@ -40,6 +40,7 @@ class ToyEncoder:
     continuing a document gives exactly what encoding all of it gives."""
 
     segment_length = 64
+    segmentation = Segmentation(segment_length)
     summary_length, hidden_size = SUMMARY, HIDDEN
     busy_seconds = 0.0
 
@@ -90,7 +91,7 @@ def _loop(plan: Any, numbers: Any, job: Any, _: Any) -> Iterator[Any]:
     from lloco_core.store.tables import Store
     from lloco_core.store.write import write_shard
 
-    continuation = open_continuation(Store(job.store_uri), job.base_versions, job.encoder_fingerprint, job.segment_length)
+    continuation = open_continuation(Store(job.store_uri), job.base_versions, job.encoder_fingerprint, Segmentation(job.segment_length))
     for shard in (plan[number] for number in numbers):
         tokenized = pipeline.read_shard(shard, job.corpus, ToyTokenizer(), job.encoder_fingerprint, continuation)
         toy = ToyEncoder(job.encoder_fingerprint)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny_checkpoints import HIDDEN, SUMMARY, Tiny, document, expected_vectors, random_model, stored_tensors, write_config
 
 from lloco_core.compressor import load_encoder, locate_checkpoint
-from lloco_core.compressor.autocompressor import encoder_identity
+from lloco_core.compressor.loading import encoder_identity
 from lloco_core.errors import CheckpointError, ConfigurationError
 
 Checkpoint = Callable[..., Tiny]

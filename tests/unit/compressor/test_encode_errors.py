@@ -9,7 +9,7 @@ import torch
 from tiny_checkpoints import HIDDEN, SUMMARY, VOCABULARY, Tiny, document
 
 from lloco_core.compressor import AutoCompressor, load_encoder
-from lloco_core.compressor.autocompressor import encoder_identity
+from lloco_core.compressor.loading import encoder_identity
 from lloco_core.errors import EncodingError
 
 Checkpoint = Callable[..., Tiny]

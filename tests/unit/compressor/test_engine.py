@@ -50,7 +50,7 @@ def test_callers_that_come_first_together_build_one_engine(checkpoint: Checkpoin
         built.append(Engine(*arguments))
         return built[-1]
 
-    monkeypatch.setattr("lloco_core.compressor.autocompressor.Engine", slow)
+    monkeypatch.setattr("lloco_core.compressor.encoder.Engine", slow)
     encoder = load_encoder(str(checkpoint().folder))
     threads = [threading.Thread(target=encoder.encode, args=([document(20)],)) for _ in range(4)]
     for thread in threads:
