@@ -1,0 +1,1 @@
+"""Training of context encoders: objectives, batches, and the DeepSpeed loop. Imports nothing by itself."""
