@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -19,6 +18,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 
 from lloco_core.errors import CheckpointError
+from lloco_core.training.engine import gathered
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -65,7 +65,7 @@ def save_adapter(model: PeftModel, folder: Path | str, base_model_name: str, max
     """
     folder = Path(folder)
     parameters = [parameter for name, parameter in model.named_parameters() if "lora_" in name]
-    with _gathered(parameters):
+    with gathered(parameters):
         if not dist.is_initialized() or dist.get_rank() == 0:
             shapes = _expected_shapes(model)
             model.save_pretrained(folder, save_embedding_layers=False)
@@ -109,12 +109,3 @@ def _write_config(path: Path, base_model_name: str, max_length: int | None) -> N
     if max_length is not None:
         config["max_length"] = max_length
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def _gathered(parameters: list[torch.nn.Parameter]) -> Any:
-    """Make ZeRO-3's partitioned parameters whole inside the block; nothing to do for others."""
-    if not any(hasattr(parameter, "ds_id") for parameter in parameters):
-        return nullcontext()
-    import deepspeed
-
-    return deepspeed.zero.GatheredParameters(parameters, modifier_rank=None)
