@@ -100,43 +100,61 @@ def load_model(folder: Path, dtype: torch.dtype, device: str) -> tuple[PreTraine
     Raises:
         CheckpointError: keys are missing or unexpected, or shapes do not fit config.json.
     """
-    from transformers import AutoModelForCausalLM
-
     config = read_config(folder)
-    weights = _read_weights(folder, dtype, device)
+    weights = read_weights(folder, dtype, device)
     if SUMMARY_KEY not in weights:
         raise CheckpointError(
             f"{folder} is not a context encoder: {SUMMARY_KEY} is missing among {len(weights)} tensors. "
             "A plain language model has to be trained as an AutoCompressor first"
         )
     summary = weights.pop(SUMMARY_KEY)
+    model = build_causal_lm(config, weights, dtype, str(folder))
+    if tuple(summary.shape) != (expected := (summary_length_of(config, folder), config.hidden_size)):
+        raise CheckpointError(
+            f"{folder}: {SUMMARY_KEY} has shape {tuple(summary.shape)}, config.json says {expected} (summary_length, hidden_size)"
+        )
+    return model, summary
+
+
+def build_causal_lm(config: PretrainedConfig, weights: dict[str, torch.Tensor], dtype: torch.dtype, source: str) -> PreTrainedModel:
+    """The stock causal LM that `config` describes, frozen, around `weights`; they are taken over without a copy.
+
+    Args:
+        source: what the weights come from, for messages.
+
+    Raises:
+        CheckpointError: keys are missing or unexpected, or shapes do not fit.
+    """
+    from transformers import AutoModelForCausalLM
+
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False)
     try:
         missing, unexpected = model.load_state_dict(weights, strict=False, assign=True)
     except RuntimeError as error:
-        raise CheckpointError(f"{folder}: the weights do not fit config.json: {error}") from error
+        raise CheckpointError(f"{source}: the weights do not fit config.json: {error}") from error
     model.tie_weights()
-    _refuse_wrong_keys(folder, model, missing, unexpected)
+    _refuse_wrong_keys(source, model, missing, unexpected)
     decoder = model.get_decoder()
-    decoder.rotary_emb = type(decoder.rotary_emb)(config=config).to(device)  # buffers are in no checkpoint
-    if tuple(summary.shape) != (expected := (summary_length_of(config, folder), config.hidden_size)):
-        raise CheckpointError(
-            f"{folder}: {SUMMARY_KEY} has shape {tuple(summary.shape)}, config.json says {expected} (summary_length, hidden_size)"
-        )
-    return model.eval().requires_grad_(False), summary
+    decoder.rotary_emb = type(decoder.rotary_emb)(config=config).to(model.device)  # buffers are in no checkpoint
+    return model.eval().requires_grad_(False)
 
 
-def _refuse_wrong_keys(folder: Path, model: PreTrainedModel, missing: list[str], unexpected: list[str]) -> None:
+def _refuse_wrong_keys(source: str, model: PreTrainedModel, missing: list[str], unexpected: list[str]) -> None:
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
     missing = sorted(set(missing) - tied)
     if missing or unexpected:
         raise CheckpointError(
-            f"{folder}: missing keys {missing[:5]} ({len(missing)}), unexpected keys {unexpected[:5]} ({len(unexpected)})"
+            f"{source}: missing keys {missing[:5]} ({len(missing)}), unexpected keys {unexpected[:5]} ({len(unexpected)})"
         )
 
 
-def _read_weights(folder: Path, dtype: torch.dtype, device: str) -> dict[str, torch.Tensor]:
+def read_weights(folder: Path, dtype: torch.dtype, device: str) -> dict[str, torch.Tensor]:
+    """All tensors of a checkpoint, int8 expanded.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
         tensors.update(_read_file(path))
