@@ -101,7 +101,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path, stop: int) -> No
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     train(tiny_module(), objective_config(), recipe(steps=2, checkpoint_steps=1), kept=Kept(tmp_path))
     checkpoint = tmp_path / "checkpoint-1"
-    with pytest.raises(CheckpointError, match="belongs to .*'learning_rate': 0.003"):
+    with pytest.raises(CheckpointError, match=r"belongs to .*'learning_rate': 0.003"):
         train(tiny_module(), objective_config(), recipe(steps=2, learning_rate=0.1), resume_from=checkpoint)
     (checkpoint / "source-0.pt").unlink()
     with pytest.raises(CheckpointError, match=r"source-0.pt: No such file.*new name"):
