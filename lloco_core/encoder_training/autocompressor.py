@@ -68,13 +68,15 @@ class AutoCompressorObjective:
         plain_BT = batch.text_BT[len(batch.text_BT) - min(config.plain_rows, len(batch.text_BT)) :]
         whole = config.lm_weight + config.answer_weight * bool(n_answers) + (config.plain_weight + config.kl_weight) * bool(len(plain_BT))
 
+        # ZeRO-3 gathers weights on all workers or on none; looked up here, as in a forward pass touching a weight gathers it
+        always_answer = any(is_partitioned(parameter) for parameter in model.parameters())
         vectors_BPH = None
         for cut, asked in zip(cuts, questions, strict=True):
             n_targets = len(batch.text_BT) * (min(cut[-1], batch.text_BT.shape[1] - 1) - cut[0])
             terms = [Term("lm", config.lm_weight / whole * n_targets / n_text, n_targets)]
             if asked:
                 terms.append(Term("answer", config.answer_weight / whole * count_targets(asked) / n_answers, count_targets(asked)))
-            *means, vectors_BPH = model(self._substep, batch.text_BT, vectors_BPH, cut, asked)
+            *means, vectors_BPH = model(self._substep, batch.text_BT, vectors_BPH, cut, asked, bool(asked) or always_answer)
             yield _joined("lm", terms, means)
         if len(plain_BT):
             n_targets = plain_BT.numel() - len(plain_BT)
@@ -90,30 +92,32 @@ class AutoCompressorObjective:
         vectors_BPH: torch.Tensor | None,
         cut: list[int],
         questions: list[Question],
+        with_answers: bool,
     ) -> tuple[torch.Tensor, ...]:
-        """Mean loss of the text, mean loss of the answers if there are any, and the vectors for the next substep, detached."""
+        """Mean loss of the text, mean loss of the answers if they are wanted, and the vectors for the next substep, detached."""
         hidden_BTH, seen_BPH = self._read(module, text_BT, vectors_BPH, cut)
         target_BT = text_BT[:, cut[0] + 1 : cut[-1] + 1]
         hidden_NH = hidden_BTH[:, : target_BT.shape[1]].flatten(0, 1)
         means = [summed_cross_entropy(module.lm_head, hidden_NH, target_BT.flatten(), self.config.logits_chunk) / target_BT.numel()]
-        if questions or is_partitioned(module.embed_summary.weight):  # ZeRO-3 gathers weights on all workers or on none
-            means.append(self._answer(module, seen_BPH, questions))
+        if with_answers:
+            device = text_BT.device
+            # without questions it must not shift the dropout of what follows
+            with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=not questions):
+                means.append(self._answer(module, seen_BPH, questions))
         return *means, seen_BPH[-1].detach()
 
     def _read(
         self, module: AutoCompressorModule, text_BT: torch.Tensor, vectors_BPH: torch.Tensor | None, cut: list[int]
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Hidden states [B, T, H] of a substep's tokens, and the vectors [B, P, H] that are seen after each segment."""
-        hidden_width = module.embed_summary.embedding_dim
-        if vectors_BPH is None:
-            vectors_BPH = module.embed_summary.weight.new_zeros(len(text_BT), 0, hidden_width)
         hidden, seen = [], []
         for start, end in pairwise(cut):
             if self.config.segment_checkpointing and end != cut[-1]:
                 text_BTH, new_BSH = checkpoint(module.read_segment, vectors_BPH, text_BT[:, start:end], use_reentrant=False)
             else:
                 text_BTH, new_BSH = module.read_segment(vectors_BPH, text_BT[:, start:end])
-            vectors_BPH = torch.cat([vectors_BPH, new_BSH], dim=1) if self.config.accumulate else new_BSH
+            keep = self.config.accumulate and vectors_BPH is not None
+            vectors_BPH = torch.cat([vectors_BPH, new_BSH], dim=1) if keep else new_BSH
             hidden.append(text_BTH)
             seen.append(vectors_BPH)
         return torch.cat(hidden, dim=1), seen

@@ -40,13 +40,14 @@ class AutoCompressorModule(nn.Module):
         """Run `compute(self, *inputs)`: DeepSpeed gathers weights and reduces gradients around calls of the module only."""
         return compute(self, *inputs)
 
-    def read_segment(self, prompt_BPH: torch.Tensor, text_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def read_segment(self, prompt_BPH: torch.Tensor | None, text_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Final-normed hidden states [B, T, H] of a segment's tokens, and its summary vectors [B, S, H] (paper, section 3.1)."""
         slots_S = torch.arange(self.embed_summary.num_embeddings, device=text_BT.device)
         summary_BSH = self.embed_summary(slots_S).expand(len(text_BT), -1, -1)
-        x = torch.cat([prompt_BPH, self.model.embed_tokens(text_BT), summary_BSH], dim=1)
+        prompt = [] if prompt_BPH is None else [prompt_BPH]
+        x = torch.cat([*prompt, self.model.embed_tokens(text_BT), summary_BSH], dim=1)
         hidden = self.model(inputs_embeds=x, use_cache=False).last_hidden_state
-        _, text_BTH, new_BSH = hidden.split([prompt_BPH.shape[1], text_BT.shape[1], len(slots_S)], dim=1)
+        *_, text_BTH, new_BSH = hidden.split([part.shape[1] for part in prompt] + [text_BT.shape[1], len(slots_S)], dim=1)
         return text_BTH, new_BSH
 
 
