@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 
-def launch(script: Path, folder: Path, ranks: int, jobs: list[dict]) -> None:
+def launch(script: Path, folder: Path, ranks: int, jobs: list[dict], seconds: float = 150) -> None:
     """Run `script jobs.json` on `ranks` processes without a compiler at hand."""
     (folder / "jobs.json").write_text(json.dumps(jobs))
     with socket.socket() as probe:
@@ -34,7 +34,7 @@ def launch(script: Path, folder: Path, ranks: int, jobs: list[dict]) -> None:
         for rank in range(ranks)
     ]
     try:
-        codes = [process.wait(timeout=150) for process in started]
+        codes = [process.wait(timeout=seconds) for process in started]
     finally:
         for process in started:
             process.kill()

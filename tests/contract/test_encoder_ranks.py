@@ -19,7 +19,7 @@ STEPS = 6
 STAGES = pytest.mark.parametrize("stage", [2, 3])
 KINDS = pytest.mark.parametrize("kind", ["full", "lora"])
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             name = f"{kind}-{stage}"
             jobs.append(job(f"two-{name}", kind, zero_stage=stage, checkpoint_steps=3))
             jobs.append(job(f"resumed-{name}", kind, root / f"two-{name}" / "checkpoint-3", zero_stage=stage, checkpoint_steps=3))
-    launch(SCRIPT, root, 2, jobs)
+    launch(SCRIPT, root, 2, jobs, seconds=400)
     return root
 
 

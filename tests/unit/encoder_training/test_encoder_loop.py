@@ -156,9 +156,13 @@ def recall(shuffled: bool) -> Callable[[int], Batch]:
 
 
 def test_answers_are_read_from_the_vectors() -> None:
-    """Shuffled answers cannot be: their loss stays at the entropy of four tokens, log 4 = 1.39."""
+    """Shuffled answers cannot be, nor any from a frozen decoder: their loss stays at the entropy of four tokens, log 4 = 1.39."""
     steps = recipe(steps=100, batches_per_step=1, learning_rate=1e-2)
     config = objective_config(substeps=1, answer_weight=4.0)
     true, shuffled = (train(tiny_module(), config, steps, source=CountedSource(recall(flag))) for flag in (False, True))
+    frozen = tiny_module()
+    frozen.requires_grad_(False).embed_summary.requires_grad_(True)
+    alone = train(frozen, config, steps, source=CountedSource(recall(False)))
+    assert mean_of_last(alone, "answer") > 1.3
     assert mean_of_last(shuffled, "answer") > 1.3
     assert mean_of_last(true, "answer") < 0.7
