@@ -1,12 +1,24 @@
-"""What an objective is computed on."""
+"""What a training step reads: rows of token ids and questions about them.
+
+Shape suffixes: B rows, T tokens of a row, P tokens of a prompt, A tokens of an answer.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    import torch
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of equal shape: no padding inside the text."""
+
+    text_BT: torch.Tensor
+    """int64 [B, T], consecutive tokens of packed documents or of one document per row."""
+    answers: list[Answer]
+    """May be empty."""
 
 
 class Answer(NamedTuple):
@@ -19,13 +31,3 @@ class Answer(NamedTuple):
     """int64 [P], unsupervised."""
     answer: torch.Tensor
     """int64 [A], supervised, the end token included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows of equal shape: no padding inside the text."""
-
-    text_BT: torch.Tensor
-    """int64 [B, T], consecutive tokens of packed documents or of one document per row."""
-    answers: list[Answer]
-    """May be empty."""
