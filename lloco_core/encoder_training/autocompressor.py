@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from lloco_core.encoder_training.batch import Batch
-    from lloco_core.encoder_training.config import AutoCompressorConfig
     from lloco_core.encoder_training.module import AutoCompressorModule
+    from lloco_core.encoder_training.recipe import AutoCompressorConfig
 
 
 class Term(NamedTuple):

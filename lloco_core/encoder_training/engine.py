@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
     from torch import nn
 
-    from lloco_core.encoder_training.config import EncoderTrainingConfig
+    from lloco_core.encoder_training.recipe import EncoderTrainingConfig
 
 
 def build_engine(model: nn.Module, recipe: EncoderTrainingConfig, device: torch.device) -> DeepSpeedEngine:

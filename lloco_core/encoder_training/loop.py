@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from lloco_core.encoder_training.batch import Batch
-    from lloco_core.encoder_training.config import EncoderTrainingConfig
     from lloco_core.encoder_training.objective import Curve, Objective
+    from lloco_core.encoder_training.recipe import EncoderTrainingConfig
     from lloco_core.encoder_training.source import BatchSource
 
 SOURCE_FILE = "source-{rank}.pt"

@@ -23,7 +23,7 @@ from lloco_core.training.lora import add_lora
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from lloco_core.encoder_training.config import AutoCompressorConfig, LoraRecipe
+    from lloco_core.encoder_training.recipe import AutoCompressorConfig, LoraRecipe
 
 
 class AutoCompressorModule(nn.Module):

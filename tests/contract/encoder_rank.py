@@ -20,9 +20,9 @@ from tiny_encoder import CountedSource, objective_config, recipe  # noqa: E402
 
 from lloco_core.compressor.export import export_checkpoint  # noqa: E402
 from lloco_core.encoder_training.autocompressor import AutoCompressorObjective  # noqa: E402
-from lloco_core.encoder_training.config import LoraRecipe  # noqa: E402
 from lloco_core.encoder_training.loop import Progress, train_encoder  # noqa: E402
 from lloco_core.encoder_training.module import merged_encoder, training_module  # noqa: E402
+from lloco_core.encoder_training.recipe import LoraRecipe  # noqa: E402
 from lloco_core.training import engine  # noqa: E402
 
 engine.PERSISTENCE_THRESHOLD = 0

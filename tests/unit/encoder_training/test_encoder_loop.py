@@ -16,9 +16,9 @@ from tiny_encoder import VOCABULARY, CountedSource, objective_config, random_bat
 
 from lloco_core.encoder_training.autocompressor import AutoCompressorObjective
 from lloco_core.encoder_training.batch import Answer, Batch
-from lloco_core.encoder_training.config import AutoCompressorConfig, EncoderTrainingConfig
 from lloco_core.encoder_training.loop import Progress, batch_seed, train_encoder
 from lloco_core.encoder_training.module import AutoCompressorModule
+from lloco_core.encoder_training.recipe import AutoCompressorConfig, EncoderTrainingConfig
 from lloco_core.encoder_training.segments import cut_row
 from lloco_core.errors import CheckpointError, ConfigurationError
 from lloco_core.training.lora import add_lora

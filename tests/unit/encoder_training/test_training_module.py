@@ -13,8 +13,8 @@ from lloco_core.compressor import load_encoder
 from lloco_core.compressor.export import export_checkpoint
 from lloco_core.encoder_training.autocompressor import AutoCompressorObjective
 from lloco_core.encoder_training.batch import Batch
-from lloco_core.encoder_training.config import LoraRecipe
 from lloco_core.encoder_training.module import AutoCompressorModule, merged_encoder, training_module
+from lloco_core.encoder_training.recipe import LoraRecipe
 from lloco_core.errors import CheckpointError
 
 LENGTH = 12

@@ -17,8 +17,8 @@ from transformers import (
 )
 
 from lloco_core.encoder_training.batch import Answer, Batch
-from lloco_core.encoder_training.config import AutoCompressorConfig, EncoderTrainingConfig
 from lloco_core.encoder_training.module import AutoCompressorModule
+from lloco_core.encoder_training.recipe import AutoCompressorConfig, EncoderTrainingConfig
 
 HIDDEN = 32
 SUMMARY = 3
