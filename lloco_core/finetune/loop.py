@@ -8,7 +8,6 @@ Legend: a step is one optimizer step over `global_batch` rows.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,11 +18,12 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
-from lloco_core.errors import CheckpointError
 from lloco_core.finetune.collate import collate
-from lloco_core.finetune.engine import build_engine, join_process_group
+from lloco_core.finetune.engine import build_engine
 from lloco_core.finetune.order import RowOrder, plan_order
 from lloco_core.finetune.soft_prompt import SoftPromptModel
+from lloco_core.training.checkpoint import load_run, save_run
+from lloco_core.training.engine import join_process_group, sum_over_ranks
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from lloco_core.config import FinetuneConfig
     from lloco_core.finetune.collate import Batch
     from lloco_core.finetune.rows import FinetuneDataset
-
-RUN_FILE = "run.json"
-"""Beside DeepSpeed's files in a checkpoint: progress and row order, for people and for the check on resuming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +88,10 @@ def finetune(
     order = plan_order(recipe, len(rows), dist.get_world_size())
     engine = build_engine(SoftPromptModel(model.to(device)), recipe, order, device)
     clock = time.monotonic()
-    progress = (
-        load_checkpoint(engine, resume_from, order) if resume_from else Progress(holdout_before=holdout_loss(engine, held_out, order))
-    )
+    if resume_from:
+        progress = Progress(**load_run(engine, resume_from, {"order": asdict(order)})["progress"])
+    else:
+        progress = Progress(holdout_before=holdout_loss(engine, held_out, order))
     while progress.step < order.total_steps:
         progress = train_step(engine, rows, order, progress)
         progress = replace(progress, seconds=progress.seconds + time.monotonic() - clock)
@@ -101,7 +99,7 @@ def finetune(
         report(progress, None)
         if progress.step % recipe.checkpoint_steps == 0 and progress.step < order.total_steps:
             with tempfile.TemporaryDirectory(prefix="lloco-checkpoint-") as folder:
-                save_checkpoint(engine, Path(folder), progress, order)
+                save_run(engine, Path(folder), {"progress": asdict(progress), "order": asdict(order)})
                 report(progress, Path(folder))
     holdout_after = holdout_loss(engine, held_out, order)
     return FinetuneResult(
@@ -120,8 +118,8 @@ def train_step(engine: DeepSpeedEngine, rows: FinetuneDataset, order: RowOrder, 
     engine.train()
     torch.manual_seed(order.dropout_seed(progress.step, dist.get_rank()))
     batches = [_batch(rows, numbers).to(engine.device) for numbers in order.micro_batches(progress.step, dist.get_rank())]
-    n_targets, n_positions = _sum_over_ranks(
-        engine, [sum(b.n_targets for b in batches), sum(b.n_positions for b in batches if b.n_targets)]
+    n_targets, n_positions = sum_over_ranks(
+        [sum(b.n_targets for b in batches), sum(b.n_positions for b in batches if b.n_targets)], engine.device
     )
     # DeepSpeed divides by the accumulation steps and averages over ranks; undo both and divide by the targets
     scale = order.accumulation * order.world_size / n_targets
@@ -131,7 +129,7 @@ def train_step(engine: DeepSpeedEngine, rows: FinetuneDataset, order: RowOrder, 
         engine.backward(loss * scale)
         engine.step()
         summed_loss += loss.item()
-    loss = _sum_over_ranks(engine, [summed_loss])[0] / n_targets
+    loss = sum_over_ranks([summed_loss], engine.device)[0] / n_targets
     return replace(
         progress,
         step=progress.step + 1,
@@ -154,36 +152,9 @@ def holdout_loss(engine: DeepSpeedEngine, rows: FinetuneDataset, order: RowOrder
         batch = _batch(rows, numbers[start : start + stride][dist.get_rank() :: order.world_size]).to(engine.device)
         summed_loss += engine(batch).item()
         n_targets += batch.n_targets
-    total_loss, total_targets = _sum_over_ranks(engine, [summed_loss, n_targets])
+    total_loss, total_targets = sum_over_ranks([summed_loss, n_targets], engine.device)
     return total_loss / total_targets
-
-
-def save_checkpoint(engine: DeepSpeedEngine, folder: Path, progress: Progress, order: RowOrder) -> None:
-    """Write this rank's part of a checkpoint. Frozen weights stay out: megabytes instead of the whole base model."""
-    engine.save_checkpoint(str(folder), exclude_frozen_parameters=True)
-    if dist.get_rank() == 0:
-        (folder / RUN_FILE).write_text(json.dumps({"progress": asdict(progress), "order": asdict(order)}, indent=2))
-
-
-def load_checkpoint(engine: DeepSpeedEngine, folder: Path, order: RowOrder) -> Progress:
-    """Restore engine and progress; `CheckpointError` when the checkpoint is of another recipe, row set, or world size."""
-    try:
-        run = json.loads((folder / RUN_FILE).read_text())
-    except OSError as error:
-        raise CheckpointError(f"{folder / RUN_FILE}: {error.strerror}; start the run under a new name") from error
-    if run["order"] != asdict(order):
-        raise CheckpointError(f"checkpoint {folder} belongs to {run['order']}, not to {asdict(order)}; start the run under a new name")
-    path, _ = engine.load_checkpoint(str(folder), load_module_strict=False)
-    if path is None:
-        raise CheckpointError(f"{folder} holds no DeepSpeed state; start the run under a new name")
-    return Progress(**run["progress"])
 
 
 def _batch(rows: FinetuneDataset, numbers: Sequence[int]) -> Batch:
     return collate([rows[number] for number in numbers]) if numbers else collate([rows[0]]).without_loss()
-
-
-def _sum_over_ranks(engine: DeepSpeedEngine, values: Sequence[float]) -> list[float]:
-    total = torch.tensor(values, dtype=torch.float64, device=engine.device)
-    dist.all_reduce(total)
-    return total.tolist()

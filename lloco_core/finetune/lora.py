@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 
 from lloco_core.errors import CheckpointError
+from lloco_core.training.engine import gathered
+from lloco_core.training.lora import TARGET_MODULES, add_lora
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -26,31 +26,19 @@ if TYPE_CHECKING:
 
     from lloco_core.config import FinetuneConfig
 
-TARGET_MODULES = ("k_proj", "o_proj", "q_proj", "v_proj")
-"""Never the embeddings: servers refuse an adapter that changes them beside prompt embeddings."""
 WEIGHTS_NAME = "adapter_model.safetensors"
 CONFIG_NAME = "adapter_config.json"
 
 
 def attach_lora(model: PreTrainedModel, recipe: FinetuneConfig) -> PeftModel:
     """Freeze the model and add LoRA, initialised from the recipe's seed. The model is changed in place."""
-    model.requires_grad_(False)
-    config = LoraConfig(
-        r=recipe.r,
-        lora_alpha=recipe.alpha,
-        lora_dropout=recipe.dropout,
-        target_modules=list(TARGET_MODULES),
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    with warnings.catch_warnings(), torch.random.fork_rng():
+    with warnings.catch_warnings():
         # transformers 5.23 (and peft through it) announces new names for this that 5.17 does not have
         warnings.filterwarnings("ignore", category=FutureWarning, message=".*gradient_checkpointing.*")
         if recipe.gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
             model.enable_input_require_grads()  # else nothing below the first LoRA layer has a graph to recompute
-        torch.manual_seed(recipe.seed)
-        return get_peft_model(model, config)
+        return add_lora(model, r=recipe.r, alpha=recipe.alpha, dropout=recipe.dropout, seed=recipe.seed)
 
 
 def save_adapter(model: PeftModel, folder: Path | str, base_model_name: str, max_length: int | None = None) -> None:
@@ -65,7 +53,7 @@ def save_adapter(model: PeftModel, folder: Path | str, base_model_name: str, max
     """
     folder = Path(folder)
     parameters = [parameter for name, parameter in model.named_parameters() if "lora_" in name]
-    with _gathered(parameters):
+    with gathered(parameters):
         if not dist.is_initialized() or dist.get_rank() == 0:
             shapes = _expected_shapes(model)
             model.save_pretrained(folder, save_embedding_layers=False)
@@ -109,12 +97,3 @@ def _write_config(path: Path, base_model_name: str, max_length: int | None) -> N
     if max_length is not None:
         config["max_length"] = max_length
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def _gathered(parameters: list[torch.nn.Parameter]) -> Any:
-    """Make ZeRO-3's partitioned parameters whole inside the block; nothing to do for others."""
-    if not any(hasattr(parameter, "ds_id") for parameter in parameters):
-        return nullcontext()
-    import deepspeed
-
-    return deepspeed.zero.GatheredParameters(parameters, modifier_rank=None)

@@ -18,9 +18,9 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / 
 import tiny  # noqa: E402
 import torch.distributed as dist  # noqa: E402
 
-from lloco_core.finetune import engine  # noqa: E402
 from lloco_core.finetune.loop import Progress, finetune  # noqa: E402
 from lloco_core.finetune.lora import attach_lora, save_adapter  # noqa: E402
+from lloco_core.training import engine  # noqa: E402
 
 engine.PERSISTENCE_THRESHOLD = 0
 

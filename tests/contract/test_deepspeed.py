@@ -6,15 +6,13 @@ Real gloo ranks in processes of their own, one launch per world size: `pytest te
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from tests.contract.rank_processes import launch
 
 SCRIPT = Path(__file__).with_name("deepspeed_rank.py")
 ROWS = 9  # with a global batch of 4: the last step of an epoch has 1 row, and the second of two ranks has none
@@ -22,38 +20,6 @@ STEPS = 6
 RESUMABLE = {"dropout": 0.3, "checkpoint_steps": 2}
 
 pytestmark = pytest.mark.timeout(170)
-
-
-def launch(folder: Path, ranks: int, jobs: list[dict]) -> None:
-    """Run jobs on `ranks` processes without a compiler at hand."""
-    (folder / "jobs.json").write_text(json.dumps(jobs))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    group = {
-        "WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-        "DS_ACCELERATOR": "cpu",
-    }
-    no_compiler = {"CC": "/bin/false", "CXX": "/bin/false", "TORCH_EXTENSIONS_DIR": str(folder / "extensions")}
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder / "jobs.json")],
-            env={**os.environ, **group, **no_compiler, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=(folder / f"rank{rank}.log").open("w"),
-            stderr=subprocess.STDOUT,
-        )
-        for rank in range(ranks)
-    ]
-    try:
-        codes = [process.wait(timeout=150) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    assert codes == [0] * ranks, "\n".join((folder / f"rank{rank}.log").read_text()[-3000:] for rank in range(ranks))
-    assert not (folder / "extensions").exists(), "something was compiled"
 
 
 def job(folder: Path, resume_from: Path | None = None, **recipe: object) -> dict:
@@ -65,13 +31,13 @@ def job(folder: Path, resume_from: Path | None = None, **recipe: object) -> dict
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All runs of this file: `one`, and for each stage `two-N`, `straight-N`, `resumed-N`."""
     root = tmp_path_factory.mktemp("deepspeed")
-    launch(root, 1, [job(root / "one")])
+    launch(SCRIPT, root, 1, [job(root / "one")])
     jobs = []
     for stage in (2, 3):
         jobs.append(job(root / f"two-{stage}", zero_stage=stage))
         jobs.append(job(root / f"straight-{stage}", zero_stage=stage, **RESUMABLE))
         jobs.append(job(root / f"resumed-{stage}", root / f"straight-{stage}" / "checkpoint-4", zero_stage=stage, **RESUMABLE))
-    launch(root, 2, jobs)
+    launch(SCRIPT, root, 2, jobs)
     return root
 
 

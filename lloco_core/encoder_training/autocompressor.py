@@ -1,0 +1,155 @@
+"""The objective of an AutoCompressor (Chevalier et al. 2023, arXiv 2305.14788, sections 3.1 to 3.3).
+
+A row is read substep by substep, each cut into segments at random places. Segment k runs as `[vectors so far ; segment ;
+summary tokens]`; its last hidden states are the new vectors. Within a substep gradients flow through the vectors, between
+substeps these are detached, and each substep is a loss of its own: one forward pass of the module, one backward pass.
+
+Every position of a row predicts the next token, the last of a segment the first of the next one. The first token of a row
+is nobody's target, and its last position predicts nothing. The loss of the text is the mean over all targets of the batch,
+a substep's share is that of its targets; so are answers. Kinds of loss are weighted against each other per batch.
+Shape suffixes: B rows, T tokens, P vectors, S summary length, H hidden size, N positions, M answers.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from lloco_core.encoder_training.answers import IGNORED, Question, answer_inputs, answer_rows, count_targets, questions_of
+from lloco_core.encoder_training.cross_entropy import summed_cross_entropy, summed_divergence
+from lloco_core.encoder_training.objective import Curve, Loss
+from lloco_core.encoder_training.segments import cut_row
+from lloco_core.errors import ConfigurationError
+from lloco_core.training.engine import is_partitioned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from lloco_core.encoder_training.batch import Batch
+    from lloco_core.encoder_training.module import AutoCompressorModule
+    from lloco_core.encoder_training.recipe import AutoCompressorConfig
+
+
+class Term(NamedTuple):
+    """One kind of loss in one graph."""
+
+    name: str
+    share: float
+    """Of its mean in the batch's loss."""
+    n_tokens: int
+
+
+class AutoCompressorObjective:
+    """Losses of batches on an `AutoCompressorModule`, bare or inside a DeepSpeed engine.
+
+    Args:
+        first_model: the frozen language model that `kl_weight` holds the predictions to; on the device of the batches.
+    """
+
+    def __init__(self, config: AutoCompressorConfig, first_model: PreTrainedModel | None = None) -> None:
+        if config.kl_weight and first_model is None:
+            raise ConfigurationError(f"kl_weight {config.kl_weight} needs the model that training starts from; pass first_model")
+        self.config = config
+        self.first_model = first_model
+
+    def losses(self, model: nn.Module, batch: Batch) -> Iterator[Loss]:
+        """One loss per substep, then one for the plain rows if there are any."""
+        config = self.config
+        cuts = cut_row(batch.text_BT.shape[1], config.substeps, config.segments, config.segment_multiple)
+        questions = questions_of(batch, cuts)
+        n_text = batch.text_BT.numel() - len(batch.text_BT)
+        n_answers = sum(map(count_targets, questions))
+        plain_BT = batch.text_BT[len(batch.text_BT) - min(config.plain_rows, len(batch.text_BT)) :]
+        whole = config.lm_weight + config.answer_weight * bool(n_answers) + (config.plain_weight + config.kl_weight) * bool(len(plain_BT))
+
+        # ZeRO-3 gathers weights on all workers or on none; looked up here, as in a forward pass touching a weight gathers it
+        always_answer = any(is_partitioned(parameter) for parameter in model.parameters())
+        vectors_BPH = None
+        for cut, asked in zip(cuts, questions, strict=True):
+            n_targets = len(batch.text_BT) * (min(cut[-1], batch.text_BT.shape[1] - 1) - cut[0])
+            terms = [Term("lm", config.lm_weight / whole * n_targets / n_text, n_targets)]
+            if asked:
+                terms.append(Term("answer", config.answer_weight / whole * count_targets(asked) / n_answers, count_targets(asked)))
+            *means, vectors_BPH = model(self._substep, batch.text_BT, vectors_BPH, cut, asked, bool(asked) or always_answer)
+            yield _joined("lm", terms, means)
+        if len(plain_BT):
+            n_targets = plain_BT.numel() - len(plain_BT)
+            terms = [Term("plain", config.plain_weight / whole, n_targets)]
+            if config.kl_weight:
+                terms.append(Term("kl", config.kl_weight / whole, n_targets))
+            yield _joined("plain", terms, model(self._plain, plain_BT))
+
+    def _substep(
+        self,
+        module: AutoCompressorModule,
+        text_BT: torch.Tensor,
+        vectors_BPH: torch.Tensor | None,
+        cut: list[int],
+        questions: list[Question],
+        with_answers: bool,
+    ) -> tuple[torch.Tensor, ...]:
+        """Mean loss of the text, mean loss of the answers if they are wanted, and the vectors for the next substep, detached."""
+        hidden_BTH, seen_BPH = self._read(module, text_BT, vectors_BPH, cut)
+        target_BT = text_BT[:, cut[0] + 1 : cut[-1] + 1]
+        hidden_NH = hidden_BTH[:, : target_BT.shape[1]].flatten(0, 1)
+        means = [summed_cross_entropy(module.lm_head, hidden_NH, target_BT.flatten(), self.config.logits_chunk) / target_BT.numel()]
+        if with_answers:
+            device = text_BT.device
+            # without questions it must not shift the dropout of what follows
+            with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=not questions):
+                means.append(self._answer(module, seen_BPH, questions))
+        return *means, seen_BPH[-1].detach()
+
+    def _read(
+        self, module: AutoCompressorModule, text_BT: torch.Tensor, vectors_BPH: torch.Tensor | None, cut: list[int]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Hidden states [B, T, H] of a substep's tokens, and the vectors [B, P, H] that are seen after each segment."""
+        hidden, seen = [], []
+        for start, end in pairwise(cut):
+            if self.config.segment_checkpointing and end != cut[-1]:
+                text_BTH, new_BSH = checkpoint(module.read_segment, vectors_BPH, text_BT[:, start:end], use_reentrant=False)
+            else:
+                text_BTH, new_BSH = module.read_segment(vectors_BPH, text_BT[:, start:end])
+            keep = self.config.accumulate and vectors_BPH is not None
+            vectors_BPH = torch.cat([vectors_BPH, new_BSH], dim=1) if keep else new_BSH
+            hidden.append(text_BTH)
+            seen.append(vectors_BPH)
+        return torch.cat(hidden, dim=1), seen
+
+    def _answer(self, module: AutoCompressorModule, seen_BPH: list[torch.Tensor], questions: list[Question]) -> torch.Tensor:
+        rows = answer_rows(questions, [vectors.shape[1] for vectors in seen_BPH], seen_BPH[0].device)
+        x_MNH = answer_inputs(module.model.embed_tokens(rows.token_ids_MN), seen_BPH, rows.groups)
+        hidden_MNH = module.model(inputs_embeds=x_MNH, use_cache=False).last_hidden_state
+        target_MN = rows.labels_MN[:, 1:]
+        predicts_MN = target_MN != IGNORED
+        # in one piece: the number of calls of the output layer must not depend on what this worker is asked
+        hidden_NH, target_N = hidden_MNH[:, :-1][predicts_MN], target_MN[predicts_MN]
+        return summed_cross_entropy(module.lm_head, hidden_NH, target_N, max(1, len(target_N))) / max(1, len(target_N))
+
+    def _plain(self, module: AutoCompressorModule, text_BT: torch.Tensor) -> list[torch.Tensor]:
+        """Mean loss of rows read without compression, and their mean divergence from the first model if that is wanted."""
+        hidden_BTH = module.model(inputs_embeds=module.model.embed_tokens(text_BT), use_cache=False).last_hidden_state
+        hidden_NH, target_N = hidden_BTH[:, :-1].flatten(0, 1), text_BT[:, 1:].flatten()
+        chunk = self.config.logits_chunk
+        means = [summed_cross_entropy(module.lm_head, hidden_NH, target_N, chunk) / len(target_N)]
+        if self.config.kl_weight:
+            with torch.no_grad():
+                first_BTH = self.first_model.get_decoder()(input_ids=text_BT, use_cache=False).last_hidden_state
+            first_NH, first_head = first_BTH[:, :-1].flatten(0, 1), self.first_model.get_output_embeddings()
+            means.append(summed_divergence(module.lm_head, hidden_NH, first_head, first_NH, chunk) / len(target_N))
+        return means
+
+
+def _joined(name: str, terms: list[Term], means: list[torch.Tensor]) -> Loss:
+    """Means of one graph as one loss."""
+    weight = sum(term.share for term in terms)
+    mean = sum(term.share / weight * mean for term, mean in zip(terms, means, strict=False))
+    mean = mean + 0 * sum(means[len(terms) :])  # a loss that nobody asked for still runs backward, as on the other workers
+    curves = tuple(Curve(term.name, mean.detach(), term.n_tokens) for term, mean in zip(terms, means, strict=False))
+    return Loss(mean, weight, name, sum(term.n_tokens for term in terms), curves)

@@ -1,0 +1,88 @@
+"""Recipes of encoder training. Defaults are those of the AutoCompressor paper (arXiv 2305.14788) and its released checkpoints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from lloco_core.config import Concern
+
+
+class LoraRecipe(Concern):
+    """LoRA on the attention projections; merged into the weights on export."""
+
+    r: int = Field(16, ge=1)
+    """Rank."""
+    alpha: int = Field(16, ge=1)
+    """Scale, divided by the rank."""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    """On the input of every adapter."""
+
+
+class AutoCompressorConfig(Concern):
+    """How rows of text become losses of an AutoCompressor."""
+
+    summary_length: int = Field(50, ge=1)
+    """Summary vectors per segment (S), where the checkpoint is a plain language model; else it says."""
+    accumulate: bool = True
+    """Every later segment sees all vectors; False is the RMT variant, which carries the newest only."""
+    substeps: int = Field(2, ge=1)
+    """Equal parts of a row. Gradients reach through the segments of one part; vectors are detached between parts."""
+    segments: int = Field(2, ge=1)
+    """Segments per substep, cut at random places."""
+    segment_multiple: int = Field(1, ge=1)
+    """Cuts are at multiples of this many tokens from the substep's start: few shapes to compile, and no shorter segments."""
+    segment_checkpointing: bool = False
+    """Compute all segments of a substep but the last again in the backward pass; saves their memory."""
+    lm_weight: float = Field(1.0, gt=0)
+    """Of the next-token loss of the text."""
+    answer_weight: float = Field(1.0, gt=0)
+    """Of the answers given after compression, in batches that have any."""
+    plain_rows: int = Field(0, ge=0)
+    """The last rows of every batch that are also read without compression, which keeps the language model what it was."""
+    plain_weight: float = Field(1.0, gt=0)
+    """Of the next-token loss of the plain rows."""
+    kl_weight: float = Field(0.0, ge=0)
+    """Of the divergence of the plain rows' predictions from those of the frozen model that training started from."""
+    logits_chunk: int = Field(4096, ge=1)
+    """Positions whose logits are held at once."""
+
+    @model_validator(mode="after")
+    def _divergence_has_rows(self) -> AutoCompressorConfig:
+        if self.kl_weight and not self.plain_rows:
+            raise ValueError("kl_weight needs plain_rows: the divergence is taken over them")
+        return self
+
+
+class EncoderTrainingConfig(Concern):
+    """How an encoder is optimised, whatever its objective."""
+
+    learning_rate: float = Field(4e-4, gt=0)
+    """Peak, linear decay to zero. The default is for LoRA."""
+    warmup_steps: int = Field(5000, ge=0)
+    """Steps with a linearly rising rate."""
+    steps: int = Field(ge=1)
+    """Optimizer steps."""
+    batches_per_step: int = Field(32, ge=1)
+    """Batches per optimizer step over all workers. With one row per batch the default is the published batch."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of AdamW."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Of AdamW, on matrices."""
+    gradient_clipping: float = Field(1.0, gt=0)
+    """Largest norm of a step's gradient."""
+    zero_stage: Literal[2, 3] = 2
+    """DeepSpeed ZeRO stage; 3 partitions the weights as well."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of weights and activations; the optimizer keeps float32 copies. `auto`: bfloat16 on a GPU, float32 on a CPU."""
+    checkpoint_steps: int = Field(500, ge=1)
+    """Optimizer steps between checkpoints."""
+    seed: int = 0
+    """Break points and dropout."""
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> EncoderTrainingConfig:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps {self.warmup_steps} leaves nothing of {self.steps} steps; lower it or raise steps")
+        return self

@@ -1,0 +1,1 @@
+"""DeepSpeed as every training loop of this package drives it. Imports nothing by itself."""

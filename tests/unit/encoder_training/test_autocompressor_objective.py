@@ -1,0 +1,249 @@
+"""Losses and gradients of the AutoCompressor objective equal a derivation from stock transformers, row by row and by hand."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from tiny_encoder import BASES, SUMMARY, VOCABULARY, answer, objective_config, summary_embedding, tiny_model, tiny_module, tokens
+
+from lloco_core.encoder_training.autocompressor import AutoCompressorObjective
+from lloco_core.encoder_training.batch import Answer, Batch
+from lloco_core.encoder_training.module import AutoCompressorModule
+from lloco_core.encoder_training.objective import Loss
+from lloco_core.encoder_training.segments import cut_row
+from lloco_core.errors import ConfigurationError
+
+SEED = 3
+ROWS, LENGTH = 3, 41
+TEXT = tokens(ROWS, LENGTH, seed=1)
+ANSWERS = [answer(0, 4, 2, 3), answer(2, 4, 5, 1), answer(2, LENGTH, 1, 4), answer(1, 19, 0, 2), answer(0, 0, 3, 1)]
+TOLERANCE = {"atol": 1e-5, "rtol": 1e-4}
+SHAPES = {"substeps": 2, "segments": 2}
+
+
+def surprise(logits: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+    return torch.logsumexp(logits, 0) - logits[token]
+
+
+class ByHand:
+    """The method, one row and one position at a time, on an untouched stock model."""
+
+    def __init__(self, base: str, accumulate: bool, detach: str = "between substeps", answers_reach_vectors: bool = True) -> None:
+        self.stock = tiny_model(base, attn_implementation="eager")
+        self.summary = summary_embedding().requires_grad_()
+        self.accumulate, self.detach, self.answers_reach_vectors = accumulate, detach, answers_reach_vectors
+
+    def run(self, x: list[torch.Tensor]) -> torch.Tensor:
+        return self.stock.model(inputs_embeds=torch.cat(x)[None], use_cache=False).last_hidden_state[0]
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.stock.get_input_embeddings()(ids)
+
+    def substep(self, row: int, carried: torch.Tensor, cut: list[int], earlier: int, answers: list[Answer]) -> tuple[list, list, Any]:
+        """Surprises of the text and of the answers, and the vectors at the end."""
+        vectors, text, answered = carried, [], []
+        for start, end in pairwise(cut):
+            out = self.run([vectors, self.embed(TEXT[row, start:end]), self.summary])
+            for position in range(start, min(end, LENGTH - 1)):
+                logits = self.stock.lm_head(out[len(vectors) + position - start])
+                text.append(surprise(logits, TEXT[row, position + 1]))
+            new = out[-SUMMARY:]
+            vectors = torch.cat([vectors, new]) if self.accumulate else new
+            mine = [item for item in answers if item.row == row and earlier < max(item.after, 1) <= end]
+            answered += [loss for item in mine for loss in self.answer(vectors, item)]
+            earlier = end
+            if self.detach == "everywhere":
+                vectors = vectors.detach()
+        return text, answered, vectors
+
+    def answer(self, vectors: torch.Tensor, item: Answer) -> list[torch.Tensor]:
+        vectors = vectors if self.answers_reach_vectors else vectors.detach()
+        ids = torch.cat([item.prompt, item.answer])
+        out = self.run([vectors, self.embed(ids)])
+        n_before = len(vectors) + len(item.prompt)
+        return [surprise(self.stock.lm_head(out[n_before + k - 1]), token) for k, token in enumerate(item.answer)]
+
+    def losses(self, cuts: list[list[int]], answers: list[Answer], lm_weight: float = 1.0, answer_weight: float = 1.0) -> list[float]:
+        """Back-propagates what each substep adds to the batch's loss, and returns it."""
+        n_text, n_answers = ROWS * (LENGTH - 1), sum(len(item.answer) for item in answers)
+        whole = lm_weight + (answer_weight if answers else 0)
+        carried = [self.summary[:0].detach()] * ROWS
+        added, graphs = [], []
+        for cut in cuts:
+            parts = [self.substep(row, carried[row], cut, cut[0], answers) for row in range(ROWS)]
+            loss = lm_weight / whole * sum(sum(text) for text, _, _ in parts) / n_text
+            if answers:
+                loss = loss + answer_weight / whole * sum(sum(answered) for _, answered, _ in parts) / n_answers
+            graphs.append(loss)
+            carried = [vectors if self.detach == "nowhere" else vectors.detach() for _, _, vectors in parts]
+            added.append(loss.item())
+        sum(graphs).backward()
+        return added
+
+    def gradients(self) -> dict[str, torch.Tensor]:
+        found = {name: parameter.grad for name, parameter in self.stock.named_parameters()}
+        return found | {"embed_summary.weight": self.summary.grad}
+
+
+def cuts_of(substeps: int = 2, segments: int = 2, multiple: int = 1) -> list[list[int]]:
+    torch.manual_seed(SEED)
+    return cut_row(LENGTH, substeps, segments, multiple)
+
+
+def run_objective(module: AutoCompressorModule, answers: list[Answer], first_model: Any = None, **config: Any) -> list[Loss]:
+    torch.manual_seed(SEED)
+    losses = []
+    for loss in AutoCompressorObjective(objective_config(**config), first_model).losses(module, Batch(TEXT, answers)):
+        (loss.mean * loss.weight).backward()
+        losses.append(loss._replace(mean=loss.mean.detach()))
+    return losses
+
+
+def added(losses: list[Loss]) -> list[float]:
+    return [loss.mean.item() * loss.weight for loss in losses]
+
+
+def gradients(module: AutoCompressorModule) -> dict[str, torch.Tensor]:
+    return {name: parameter.grad for name, parameter in module.named_parameters()}
+
+
+def assert_same_gradients(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, msg=lambda text, name=name: f"{name}: {text}", **TOLERANCE)
+
+
+@pytest.mark.parametrize("answers", [[], ANSWERS], ids=["text", "answers"])
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize("accumulate", [True, False], ids=["accumulate", "rmt"])
+@pytest.mark.parametrize("base", BASES)
+def test_losses_and_gradients_equal_the_derivation(base: str, accumulate: bool, checkpointing: bool, answers: list[Answer]) -> None:
+    by_hand = ByHand(base, accumulate)
+    expected = by_hand.losses(cuts_of(), answers)
+    module = tiny_module(base)
+    losses = run_objective(module, answers, accumulate=accumulate, segment_checkpointing=checkpointing, logits_chunk=16)
+    assert added(losses) == pytest.approx(expected, rel=1e-5)
+    assert [loss.name for loss in losses] == ["lm", "lm"]
+    assert sum(loss.weight for loss in losses) == pytest.approx(1)
+    assert sum(loss.n_tokens for loss in losses) == ROWS * (LENGTH - 1) + sum(len(item.answer) for item in answers)
+    assert_same_gradients(gradients(module), by_hand.gradients())
+
+
+@pytest.mark.parametrize(("substeps", "segments", "multiple"), [(1, 1, 1), (1, 4, 1), (3, 2, 4), (4, 1, 1)])
+def test_other_numbers_of_substeps_and_segments(substeps: int, segments: int, multiple: int) -> None:
+    by_hand = ByHand("llama_tied", accumulate=True)
+    expected = by_hand.losses(cuts_of(substeps, segments, multiple), ANSWERS, lm_weight=0.5, answer_weight=2.0)
+    module = tiny_module()
+    shape = {"substeps": substeps, "segments": segments, "segment_multiple": multiple}
+    losses = run_objective(module, ANSWERS, lm_weight=0.5, answer_weight=2.0, **shape)
+    assert added(losses) == pytest.approx(expected, rel=1e-5)
+    assert_same_gradients(gradients(module), by_hand.gradients())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"detach": "nowhere"}, {"detach": "everywhere"}, {"answers_reach_vectors": False}, {"accumulate": False}], ids=str
+)
+def test_the_comparison_would_notice(wrong: dict[str, Any]) -> None:
+    """Gradients through all of the row, through none of the vectors, or not from the answers are other gradients."""
+    by_hand = ByHand("llama_tied", **{"accumulate": True} | wrong)
+    by_hand.losses(cuts_of(), ANSWERS)
+    module = tiny_module()
+    run_objective(module, ANSWERS)
+    difference = (gradients(module)["embed_summary.weight"] - by_hand.gradients()["embed_summary.weight"]).abs().max()
+    assert difference > 100 * TOLERANCE["atol"]
+
+
+def test_curves_are_the_plain_means() -> None:
+    losses = run_objective(tiny_module(), ANSWERS, lm_weight=0.25, answer_weight=4.0)
+    totals: dict[str, list[float]] = {}
+    for curve in (curve for loss in losses for curve in loss.curves):
+        totals.setdefault(curve.name, []).append(curve.mean.item() * curve.n_tokens)
+    by_hand = ByHand("llama_tied", accumulate=True)
+    assert sum(totals["lm"]) / (ROWS * (LENGTH - 1)) == pytest.approx(sum(by_hand.losses(cuts_of(), [])), rel=1e-5)
+    weighted = by_hand.losses(cuts_of(), ANSWERS, lm_weight=1e-9, answer_weight=1.0)
+    assert sum(totals["answer"]) / sum(len(item.answer) for item in ANSWERS) == pytest.approx(sum(weighted), rel=1e-4)
+
+
+def test_plain_rows_and_divergence_from_the_first_model() -> None:
+    first = tiny_model(seed=9).requires_grad_(False)
+    module = tiny_module()
+    config = {"plain_rows": 2, "plain_weight": 3.0, "kl_weight": 0.5, "lm_weight": 2.0, "logits_chunk": 7}
+    losses = run_objective(module, [], first, **config)
+    assert [loss.name for loss in losses] == ["lm", "lm", "plain"]
+    assert sum(loss.weight for loss in losses) == pytest.approx(1)
+
+    by_hand = ByHand("llama_tied", accumulate=True)
+    expected = [2.0 / 5.5 * loss for loss in by_hand.losses(cuts_of(), [])]
+    for parameter in [*by_hand.stock.parameters(), by_hand.summary]:
+        parameter.grad *= 2.0 / 5.5
+    rows = TEXT[1:]
+    logits, first_logits = by_hand.stock(rows).logits[:, :-1].log_softmax(-1), first(rows).logits[:, :-1].log_softmax(-1)
+    plain = -logits.gather(-1, rows[:, 1:, None]).mean()
+    divergence = (first_logits.exp() * (first_logits - logits)).sum(-1).mean()
+    loss = 3.0 / 5.5 * plain + 0.5 / 5.5 * divergence
+    loss.backward()
+    assert added(losses) == pytest.approx([*expected, loss.item()], rel=1e-5)
+    assert [(curve.name, curve.mean.item()) for curve in losses[-1].curves] == [
+        ("plain", pytest.approx(plain.item(), rel=1e-5)),
+        ("kl", pytest.approx(divergence.item(), rel=1e-5)),
+    ]
+    assert_same_gradients(gradients(module), by_hand.gradients())
+
+
+def kept_tensors(**config: Any) -> list[torch.Tensor]:
+    kept: list[torch.Tensor] = []
+    module = tiny_module()
+    objective = AutoCompressorObjective(objective_config(substeps=1, **config))
+    torch.manual_seed(SEED)
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        next(objective.losses(module, Batch(TEXT, [])))
+    return kept
+
+
+def test_logits_of_a_whole_row_are_never_kept() -> None:
+    def logits_kept(chunk: int) -> int:
+        return max((len(tensor) for tensor in kept_tensors(logits_chunk=chunk) if tensor.shape[-1:] == (VOCABULARY,)), default=0)
+
+    assert logits_kept(10_000) == ROWS * (LENGTH - 1)
+    assert logits_kept(16) == 0
+
+
+def test_recomputed_segments_are_not_kept() -> None:
+    kept, recomputed = (sum(t.numel() for t in kept_tensors(segments=4, segment_checkpointing=flag)) for flag in (False, True))
+    assert recomputed < 0.6 * kept
+
+
+def test_every_batch_draws_other_break_points_and_equal_seeds_the_same() -> None:
+    drawn = []
+    for seed in (1, 2, 1):
+        torch.manual_seed(seed)
+        drawn.append(cut_row(3000, 2, 2, 100))
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_break_points_are_uniform_distinct_and_multiples() -> None:
+    torch.manual_seed(0)
+    counts: dict[int, int] = {}
+    for _ in range(2000):
+        first, second = cut_row(64, 2, 3, 8)
+        assert (first[0], first[-1], second[0], second[-1]) == (0, 32, 32, 64)
+        assert first == sorted(set(first))
+        assert all(cut % 8 == 0 for cut in first)
+        for cut in first[1:-1]:
+            counts[cut] = counts.get(cut, 0) + 1
+    assert set(counts) == {8, 16, 24}
+    assert all(abs(count - 4000 / 3) < 120 for count in counts.values())
+
+
+def test_rows_that_are_too_short_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="20 tokens cannot be cut into 2 segments at multiples of 32"):
+        cut_row(40, 2, 2, 32)
+
+
+@pytest.mark.parametrize("wrong", [answer(ROWS, 1, 1, 1), answer(0, LENGTH + 1, 1, 1), answer(0, 1, 2, 0)], ids=["row", "place", "empty"])
+def test_answers_that_do_not_fit_are_refused(wrong: Answer) -> None:
+    with pytest.raises(ConfigurationError, match="does not fit a batch of 3 rows of 41 tokens"):
+        run_objective(tiny_module(), [wrong])
