@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from lloco_core.encoder_training.config import TextConfig
+from lloco_core.encoder_training.text.config import TextConfig
 from lloco_core.encoder_training.text.files import find_files
 from lloco_core.encoder_training.text.reading import Tally
 from lloco_core.encoder_training.text.stream import place_of, read_documents, read_ids

@@ -22,8 +22,8 @@ from bpe import train_tokenizer
 from trainer import Pretraining, Trainer
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from lloco_core.encoder_training.config import TextConfig
 from lloco_core.encoder_training.text.cache import TokenCache
+from lloco_core.encoder_training.text.config import TextConfig
 from lloco_core.encoder_training.text.loader import TextLoader
 from lloco_core.encoder_training.text.source import TextSource
 from lloco_core.encoder_training.text.tokenising import open_token_cache

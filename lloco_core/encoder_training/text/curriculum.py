@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from lloco_core.encoder_training.config import FACT_STYLES, LITERAL_STYLES
+from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES
 from lloco_core.encoder_training.text.facts import Fact, make_fact
 from lloco_core.encoder_training.text.literal import ask
 from lloco_core.encoder_training.text.placing import TokenKinds, place_facts
@@ -25,7 +25,7 @@ from lloco_core.encoder_training.text.rowtext import RowText, Sentence, is_whole
 from lloco_core.finetune.rows import answer_text, prompt_text
 
 if TYPE_CHECKING:
-    from lloco_core.encoder_training.config import CurriculumConfig
+    from lloco_core.encoder_training.text.config import CurriculumConfig
     from lloco_core.encoder_training.text.tokens import TextTokenizer
 
 

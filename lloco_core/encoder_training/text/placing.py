@@ -17,7 +17,7 @@ import numpy as np
 from lloco_core.encoder_training.text.facts import Fact
 
 if TYPE_CHECKING:
-    from lloco_core.encoder_training.config import CurriculumConfig
+    from lloco_core.encoder_training.text.config import CurriculumConfig
     from lloco_core.encoder_training.text.tokens import TextTokenizer
 
 Where = Literal["sentence", "start", "end"]

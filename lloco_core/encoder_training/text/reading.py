@@ -15,7 +15,7 @@ from lloco_core.encoder_training.text.files import TextFile, open_unpacked
 from lloco_core.errors import StorageError, TrainingTextError
 
 if TYPE_CHECKING:
-    from lloco_core.encoder_training.config import TextConfig
+    from lloco_core.encoder_training.text.config import TextConfig
 
 _BATCH_ROWS = 16
 _REMEMBERED = 100

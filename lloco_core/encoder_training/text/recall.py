@@ -11,7 +11,7 @@ from lloco_core.encoder_training.text.rowtext import is_whole
 from lloco_core.selfstudy.from_documents import RECALL
 
 if TYPE_CHECKING:
-    from lloco_core.encoder_training.config import CurriculumConfig
+    from lloco_core.encoder_training.text.config import CurriculumConfig
     from lloco_core.encoder_training.text.rowtext import RowText
 
 _ATTEMPTS = 8

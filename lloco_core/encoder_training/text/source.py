@@ -21,8 +21,8 @@ from lloco_core.errors import TrainingTextError
 from lloco_core.fingerprint import digest
 
 if TYPE_CHECKING:
-    from lloco_core.encoder_training.config import RowsConfig, TextConfig
     from lloco_core.encoder_training.text.cache import Split, TokenCache
+    from lloco_core.encoder_training.text.config import RowsConfig, TextConfig
     from lloco_core.encoder_training.text.tokens import TextTokenizer
 
 

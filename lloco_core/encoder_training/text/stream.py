@@ -16,7 +16,7 @@ from lloco_core.fingerprint import digest
 from lloco_core.objects import open_objects
 
 if TYPE_CHECKING:
-    from lloco_core.encoder_training.config import TextConfig
+    from lloco_core.encoder_training.text.config import TextConfig
     from lloco_core.encoder_training.text.files import TextFile
     from lloco_core.encoder_training.text.reading import Tally
 

@@ -32,7 +32,7 @@ from lloco_core.errors import StorageError
 from lloco_core.fingerprint import digest
 
 if TYPE_CHECKING:
-    from lloco_core.encoder_training.config import TextConfig
+    from lloco_core.encoder_training.text.config import TextConfig
     from lloco_core.encoder_training.text.reading import TextDocument
 
 logger = logging.getLogger(__name__)

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 import lloco_core
 from lloco_core.compressor.tokenizing import load_tokenizer
 from lloco_core.config import AnswerConfig
-from lloco_core.encoder_training.config import FACT_STYLES, LITERAL_STYLES, STYLES, CurriculumConfig
 from lloco_core.encoder_training.text import facts, names
+from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES, STYLES, CurriculumConfig
 from lloco_core.encoder_training.text.curriculum import AskedRow, Curriculum
 from lloco_core.encoder_training.text.placing import TokenKinds, place_facts
 from lloco_core.encoder_training.text.reserved import RESERVED_CITIES, is_reserved
 from lloco_core.encoder_training.text.tokens import TextTokenizer
+from lloco_core.evaluation import cities
 from lloco_core.finetune.rows import prompt_ids, text_ids
 
 T = 512
@@ -211,3 +212,7 @@ def test_impossible_mixes_are_refused() -> None:
         config(held_out_styles=("who_sang",))
     with pytest.raises(ValidationError, match="multiple of row_tokens 100"):
         texts.config("x.jsonl", Path("cache"), rows=[{"row_tokens": 100}])
+
+
+def test_every_city_of_the_needles_tests_is_reserved():
+    assert [city for city in cities.FOR_TESTS if not is_reserved(f"They met in {city}.")] == []

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from lloco_core.encoder_training.config import LITERAL_STYLES
+from lloco_core.encoder_training.text.config import LITERAL_STYLES
 from lloco_core.encoder_training.text.literal import ask
 from lloco_core.encoder_training.text.rowtext import RowText
 from lloco_core.encoder_training.text.tokens import TextTokenizer

@@ -14,7 +14,7 @@ import pytest
 import texts
 import zstandard
 
-from lloco_core.encoder_training.config import TextConfig
+from lloco_core.encoder_training.text.config import TextConfig
 from lloco_core.encoder_training.text.files import find_files
 from lloco_core.encoder_training.text.reading import Tally, TextDocument
 from lloco_core.encoder_training.text.stream import place_of, read_documents, read_ids

@@ -12,8 +12,8 @@ import texts
 import torch
 
 from lloco_core.encoder_training.batch import Batch
-from lloco_core.encoder_training.config import TextConfig
 from lloco_core.encoder_training.text.cache import TokenCache
+from lloco_core.encoder_training.text.config import TextConfig
 from lloco_core.encoder_training.text.loader import TextLoader
 from lloco_core.encoder_training.text.packing import PackedRows
 from lloco_core.encoder_training.text.source import TextSource

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import texts
 
-from lloco_core.encoder_training.config import STYLES, CurriculumConfig
+from lloco_core.encoder_training.text.config import STYLES, CurriculumConfig
 from lloco_core.encoder_training.text.curriculum import Curriculum
 from lloco_core.encoder_training.text.files import find_files
 from lloco_core.encoder_training.text.reading import Tally, TextDocument

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from lloco_core.encoder_training.config import TextConfig
+from lloco_core.encoder_training.text.config import TextConfig
 
 _SENTENCES = (
     "In 18{d}, the council of {n} opened a second school beside the river.",
