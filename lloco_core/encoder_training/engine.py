@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
+from lloco_core.encoder_training.compiling import compile_layers
 from lloco_core.training.engine import wrap_model
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def build_engine(model: nn.Module, recipe: EncoderTrainingConfig, device: torch.
     """
     from transformers import get_linear_schedule_with_warmup
 
+    if recipe.compiles_on(device.type):
+        compile_layers(model)
     groups = _parameter_groups(model.named_parameters(), recipe.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)
     bf16 = recipe.dtype == "bfloat16" or (recipe.dtype == "auto" and device.type == "cuda")

@@ -76,13 +76,25 @@ class EncoderTrainingConfig(Concern):
     """DeepSpeed ZeRO stage; 3 partitions the weights as well."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of weights and activations; the optimizer keeps float32 copies. `auto`: bfloat16 on a GPU, float32 on a CPU."""
+    compiled: Literal["auto", "always", "never"] = "auto"
+    """Compile the decoder layers with `torch.compile`; `auto`: on a GPU, unless `zero_stage` is 3. Costs a minute at the start."""
     checkpoint_steps: int = Field(500, ge=1)
     """Optimizer steps between checkpoints."""
     seed: int = 0
     """Break points and dropout."""
 
+    def compiles_on(self, device_type: str) -> bool:
+        """Whether layers are compiled on a kind of device (`cuda`, `cpu`)."""
+        return self.compiled == "always" or (self.compiled == "auto" and device_type == "cuda" and self.zero_stage < 3)
+
     @model_validator(mode="after")
     def _warm_up_ends(self) -> EncoderTrainingConfig:
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps {self.warmup_steps} leaves nothing of {self.steps} steps; lower it or raise steps")
+        return self
+
+    @model_validator(mode="after")
+    def _compiles_what_it_can(self) -> EncoderTrainingConfig:
+        if self.compiled == "always" and self.zero_stage == 3:
+            raise ValueError("compiled is always, but ZeRO-3 fetches weights within the layers; set zero_stage to 2 or compiled to auto")
         return self

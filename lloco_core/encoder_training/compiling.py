@@ -1,0 +1,21 @@
+"""Decoder layers as compiled graphs: norms, rotation, and gate become a few kernels between the matrix products."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def compile_layers(model: nn.Module) -> int:
+    """Let every decoder layer be compiled at its first call, one graph for all lengths. Returns how many layers.
+
+    Weights, names, and results stay (but for rounding). Not for ZeRO-3, which fetches weights within the layers.
+    """
+    layers = {id(layer): layer for stack in _stacks(model) for layer in stack}
+    for layer in layers.values():
+        layer.compile(dynamic=True)
+    return len(layers)
+
+
+def _stacks(model: nn.Module) -> list[nn.ModuleList]:
+    found = (getattr(module, "layers", None) for module in model.modules())
+    return [layers for layers in found if isinstance(layers, nn.ModuleList)]
