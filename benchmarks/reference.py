@@ -158,22 +158,31 @@ def untrained(encoder: AutoCompressor, base: Path, options: argparse.Namespace) 
 
 
 def measure(options: argparse.Namespace) -> Table:
-    """The result file; the checkpoint's own table at its top."""
+    """Measure and write the result file, the checkpoint's own table at its top; it is written again behind every encoder."""
     started, size = time.monotonic(), Size.at(options.scale)
     load = {"device": options.device, "dtype": options.dtype}
     encoder = load_encoder(options.model, **load)
     base = load_base(locate_checkpoint(options.base), encoder.summary_SH.dtype, options.device) if options.base else None
     print(f"{options.model}", flush=True)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     result = Measuring(encoder, base, size, options).table(options.out.with_suffix(".svg"))
+    _write(result, options, started)
     if isinstance(encoder, AutoCompressor):
         print("untrained encoder", flush=True)
         random_encoder = untrained(encoder, locate_checkpoint(options.base) if options.base else encoder.folder, options)
         result["untrained"] = Measuring(random_encoder, base, size, options).table()
         result["untrained"].pop("fingerprint")  # it would be that of the trained files
+        _write(result, options, started)
     if options.icae:
         print(f"{options.icae}", flush=True)
         result["icae"] = Measuring(load_encoder(options.icae, **load), base, size, options).table()
-    return result | _about(options, round(time.monotonic() - started, 1))
+        _write(result, options, started)
+    return result
+
+
+def _write(result: Table, options: argparse.Namespace, started: float) -> None:
+    result |= _about(options, round(time.monotonic() - started, 1))
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def _about(options: argparse.Namespace, seconds: float) -> Table:
@@ -216,14 +225,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure, write, and say the most important."""
     options = parse()
     try:
         result = measure(options)
     except LlocoError as error:
         raise SystemExit(str(error)) from error
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(f"{options.out}: needles {result['needle']['mean']}, facts {result['facts_em']['vectors']}, {result['seconds']:.0f} s")
 
 
