@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from lloco_core.compressor.tokenizing import tokenize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lloco_core.compressor import ContextEncoder
     from lloco_core.config import AnswerConfig
@@ -34,26 +35,43 @@ class LocalAnswerer:
         self._model: Any = encoder.model
         self._adapters: dict[Path, str] = {}
 
-    @torch.inference_mode()
     def answer(self, question: str, vectors_PH: np.ndarray | None, adapter: Path | None = None) -> str:
         """Answer from vectors [P, H] (None: from the question alone) with the adapter in a folder (None: the base model)."""
-        prompt_ids, _ = tokenize(self.encoder.tokenizer, self.config.question_template.replace("{question}", question))
-        device = self.encoder.summary_SH.device
-        embedded_TH = self._embed(torch.as_tensor(prompt_ids, dtype=torch.long, device=device))
-        if vectors_PH is not None:
-            embedded_TH = torch.cat([torch.as_tensor(self.encoder.soft_prompt(vectors_PH).copy()).to(embedded_TH), embedded_TH])
+        return self.answer_all([question], [vectors_PH], adapter)[0]
+
+    @torch.inference_mode()
+    def answer_all(self, questions: Sequence[str], contexts: Sequence[np.ndarray | None], adapter: Path | None = None) -> list[str]:
+        """Answer several questions at once, as `answer` would one by one; shorter prompts are padded on the left.
+
+        Args:
+            questions: of this batch.
+            contexts: per question vectors [P, H], token ids [T] of a text, or None.
+            adapter: folder of the adapter for all of them.
+        """
+        prompts = [self._prompt(question, context) for question, context in zip(questions, contexts, strict=True)]
+        mask_BT = pad_sequence([torch.ones(len(prompt_TH), dtype=torch.long) for prompt_TH in prompts], True, padding_side="left")
         with self._using(adapter):
-            ids = self._model.generate(
-                inputs_embeds=embedded_TH[None],
-                attention_mask=torch.ones(1, len(embedded_TH), dtype=torch.long, device=device),
+            ids_BT = self._model.generate(
+                inputs_embeds=pad_sequence(prompts, True, padding_side="left"),
+                attention_mask=mask_BT.to(prompts[0].device),
                 max_new_tokens=self.config.max_new_tokens,
                 do_sample=False,
                 pad_token_id=self.encoder.tokenizer.eos_token_id,
-            )[0]
-        return self.encoder.tokenizer.decode(ids, skip_special_tokens=True).strip()
+            )
+        return [text.strip() for text in self.encoder.tokenizer.batch_decode(ids_BT, skip_special_tokens=True)]
 
-    def _embed(self, ids_T: torch.Tensor) -> torch.Tensor:
-        return self.encoder.model.get_input_embeddings()(ids_T)
+    def _prompt(self, question: str, context: np.ndarray | None) -> torch.Tensor:
+        """Embeddings [T, H] of context and question."""
+        prompt_ids, _ = tokenize(self.encoder.tokenizer, self.config.question_template.replace("{question}", question))
+        if context is None:
+            return self._embed(prompt_ids)
+        if context.ndim == 1:
+            return self._embed(np.concatenate([context, prompt_ids]))
+        embedded_TH = self._embed(prompt_ids)
+        return torch.cat([torch.as_tensor(self.encoder.soft_prompt(context).copy()).to(embedded_TH), embedded_TH])
+
+    def _embed(self, ids_T: np.ndarray) -> torch.Tensor:
+        return self.encoder.model.get_input_embeddings()(torch.as_tensor(ids_T, dtype=torch.long, device=self.encoder.summary_SH.device))
 
     @contextmanager
     def _using(self, adapter: Path | None) -> Iterator[None]:

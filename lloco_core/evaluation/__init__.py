@@ -1,4 +1,4 @@
 """What an answer, an encoder, or a model is worth: measures, intervals, data sets, needles, perplexity.
 
-Start reading at `scoring` (measures of answers) and `intervals`. Nothing here knows an encoder but `continuation`.
+Start reading at `scoring` (measures of answers) and `intervals`. Only `continuation` and `asking` know an encoder.
 """

@@ -1,0 +1,238 @@
+"""What a checkpoint answers from vectors: the table of the reference checkpoint, for it and what it is compared with.
+
+    python -m benchmarks.reference --text books=data/text/gutenberg-00.jsonl.zst articles=data/text/wiki-00.jsonl.zst --cache .lloco/text
+
+Needles (length x depth, zero-shot), inserted facts, literal questions made by rule, and perplexity behind compressed segments, all on
+documents that were never trained on; the same for an untrained encoder of the same base and, with `--icae`, for an ICAE. Needs neither
+Ray nor a store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from benchmarks.haystacks import haystacks
+from benchmarks.machine import provenance
+from lloco_core.compressor import AutoCompressor, ContextEncoder, load_encoder, locate_checkpoint
+from lloco_core.compressor.checkpoint import load_base
+from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES, TextConfig
+from lloco_core.encoder_training.text.tokenising import open_token_cache
+from lloco_core.encoder_training.text.tokens import TextTokenizer
+from lloco_core.encoder_training.validation import Validation
+from lloco_core.errors import LlocoError
+from lloco_core.evaluation.asking import answer_cases
+from lloco_core.evaluation.needle import DEPTHS, build_cases
+from lloco_core.evaluation.needle_table import needle_table, plot_needles
+from lloco_core.evaluation.rule_questions import build_rule_cases, measure_rule_questions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from lloco_core.encoder_training.text.cache import TokenCache
+    from lloco_core.evaluation.needle import NeedleCase
+    from lloco_core.evaluation.rule_questions import RuleCase
+
+RESULT = Path(__file__).resolve().parent / "results" / "reference.json"
+LENGTHS = (1500, 3000, 6000, 12_000, 18_000, 24_000, 32_000)
+HAYSTACKS, DOCUMENTS, WINDOWS = 6, 48, 96
+"""Of every kind of text, at scale 1."""
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured of every kind of text."""
+
+    lengths: tuple[int, ...]
+    depths: tuple[float, ...]
+    n_haystacks: int
+    n_documents: int
+    n_windows: int
+
+    @classmethod
+    def at(cls, scale: float) -> Size:
+        """Everything at 1; below, fewer documents, only the shorter needles, and fewer depths between 0 and 1."""
+        n_lengths, n_depths = max(2, round(scale * len(LENGTHS))), max(3, round(scale * len(DEPTHS)))
+        places = np.linspace(0, len(DEPTHS) - 1, min(n_depths, len(DEPTHS))).round().astype(int)
+        counts = (max(2, round(scale * count)) for count in (HAYSTACKS, DOCUMENTS, WINDOWS))
+        return cls(LENGTHS[:n_lengths], tuple(DEPTHS[place] for place in places), *counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of text."""
+
+    name: str
+    config: TextConfig
+    cache: TokenCache
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """Everything about one encoder."""
+
+    encoder: ContextEncoder
+    base: PreTrainedModel | None
+    size: Size
+    options: argparse.Namespace
+
+    def table(self, plot: Path | None = None) -> Table:
+        """Over all kinds, and `by_kind`; perplexity is of the first kind."""
+        tokenizer, batch = TextTokenizer.of(self.encoder.tokenizer), self.options.batch
+        kinds = [_kind(text, tokenizer, self.options) for text in self.options.text]
+        needles = {kind.name: self._needles(kind, tokenizer) for kind in kinds}
+        found = self._timed("needles", lambda: answer_cases(self.encoder, _all(needles), kinds[0].config.curriculum.answer, batch))
+        asked = {kind.name: self._questions(kind, tokenizer) for kind in kinds}
+        answer = kinds[0].config.curriculum.answer
+        rules = self._timed("questions", lambda: measure_rule_questions(self.encoder, _all(asked), answer, batch=batch))
+        perplexities = self._timed("perplexity", lambda: {kind.name: self._perplexity(kind, tokenizer) for kind in kinds})
+        if plot is not None:
+            plot_needles(_all(needles), found, plot, "needles found from vectors")
+        return {
+            "needle": needle_table(_all(needles), found)
+            | {"by_kind": {name: needle_table(cases, found) for name, cases in needles.items()}},
+            **rules,
+            "perplexity": perplexities[kinds[0].name] | {"text_kind": kinds[0].name, "by_kind": perplexities},
+            "segment_length": self.encoder.segment_length,
+            "summary_length": self.encoder.summary_length,
+            "fingerprint": self.encoder.fingerprint,
+        }
+
+    def _needles(self, kind: Kind, tokenizer: TextTokenizer) -> list[NeedleCase]:
+        longest = max(self.size.lengths)
+        texts = haystacks(kind.cache, kind.config, tokenizer, self.size.n_haystacks, longest)
+        named = {f"{kind.name}/{name}": text for name, text in texts.items()}
+        return build_cases(named, self.encoder.tokenize, self.size.lengths, self.size.depths)
+
+    def _questions(self, kind: Kind, tokenizer: TextTokenizer) -> list[RuleCase]:
+        arguments = (kind.cache, kind.config, tokenizer)
+        return [case for styles in (FACT_STYLES, LITERAL_STYLES) for case in build_rule_cases(*arguments, styles, self.size.n_documents)]
+
+    def _perplexity(self, kind: Kind, tokenizer: TextTokenizer) -> Table:
+        length = self.encoder.segment_length
+        validation = Validation(kind.cache, kind.config, tokenizer, length, self.size.n_windows, self.base, batch=self.options.batch)
+        return validation.measure(self.encoder)
+
+    def _timed(self, name: str, work: Any) -> Any:
+        started = time.monotonic()
+        found = work()
+        print(f"  {name}: {time.monotonic() - started:.0f} s", flush=True)
+        return found
+
+
+def _all(by_kind: dict[str, list[Any]]) -> list[Any]:
+    return [case for cases in by_kind.values() for case in cases]
+
+
+def _kind(text: str, tokenizer: TextTokenizer, options: argparse.Namespace) -> Kind:
+    name, _, files = text.rpartition("=")
+    paths = tuple(files.split(","))
+    config = TextConfig(
+        files=paths,
+        drop=options.drop,
+        cache=str(options.cache),
+        validation=options.validation,
+        seed=options.seed,
+        processes=options.processes,
+    )
+    return Kind(name or Path(paths[0]).name.partition(".")[0], config, open_token_cache(config, tokenizer))
+
+
+def untrained(encoder: AutoCompressor, base: Path, options: argparse.Namespace) -> AutoCompressor:
+    """A random summary embedding, with the spread of the token embeddings, on the language model that the encoder came from."""
+    model = load_base(base, encoder.summary_SH.dtype, options.device)
+    model.config.update({"accumulate_summary": encoder.accumulate, "summary_length": encoder.summary_length})
+    generator = torch.Generator().manual_seed(options.seed)
+    noise_SH = torch.randn(encoder.summary_length, encoder.hidden_size, generator=generator)
+    spread = model.get_input_embeddings().weight.float().std().item()
+    return AutoCompressor(model, (noise_SH * spread).to(encoder.summary_SH), encoder.folder, segment_length=encoder.segment_length)
+
+
+def measure(options: argparse.Namespace) -> Table:
+    """Measure and write the result file, the checkpoint's own table at its top; it is written again behind every encoder."""
+    started, size = time.monotonic(), Size.at(options.scale)
+    load = {"device": options.device, "dtype": options.dtype}
+    encoder = load_encoder(options.model, **load)
+    base = load_base(locate_checkpoint(options.base), encoder.summary_SH.dtype, options.device) if options.base else None
+    print(f"{options.model}", flush=True)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    result = Measuring(encoder, base, size, options).table(options.out.with_suffix(".svg"))
+    _write(result, options, started)
+    if isinstance(encoder, AutoCompressor):
+        print("untrained encoder", flush=True)
+        random_encoder = untrained(encoder, locate_checkpoint(options.base) if options.base else encoder.folder, options)
+        result["untrained"] = Measuring(random_encoder, base, size, options).table()
+        result["untrained"].pop("fingerprint")  # it would be that of the trained files
+        _write(result, options, started)
+    if options.icae:
+        print(f"{options.icae}", flush=True)
+        result["icae"] = Measuring(load_encoder(options.icae, **load), base, size, options).table()
+        _write(result, options, started)
+    return result
+
+
+def _write(result: Table, options: argparse.Namespace, started: float) -> None:
+    result |= _about(options, round(time.monotonic() - started, 1))
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _about(options: argparse.Namespace, seconds: float) -> Table:
+    given = " ".join(f"--{name} {' '.join(map(str, _named(name, value)))}" for name, value in vars(options).items() if value is not None)
+    about = provenance(f"python -m benchmarks.reference {given}", PACKAGES)
+    if options.device.startswith("cuda"):
+        about["hardware"]["gpu"] = torch.cuda.get_device_name()
+    return about | {"seconds": seconds, "scale": options.scale, "dtype": options.dtype, "model": _name(options.model)}
+
+
+def _named(option: str, value: Any) -> list[Any]:
+    """A value without the folders of this machine."""
+    if option == "text":
+        return [f"{kind}={','.join(map(_name, files.split(',')))}" for kind, _, files in (text.rpartition("=") for text in value)]
+    return [_name(value)] if option in ("model", "base", "icae", "drop", "cache", "out") else [value]
+
+
+def _name(path: Any) -> str:
+    return Path(str(path)).name
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="reference", help="the packaged `reference`, a folder, or a hub name")
+    parser.add_argument("--base", help="folder of the language model it came from")
+    parser.add_argument("--icae", help="folder of an ICAE on that language model")
+    parser.add_argument("--text", nargs="+", required=True, help="kind=file[,file]; the first kind is that of the perplexity table")
+    parser.add_argument("--drop", help="ids to leave out, as in TextConfig.drop")
+    parser.add_argument("--validation", type=float, default=0.005, help="share of held-out documents; not above that of the training")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for tokens")
+    parser.add_argument("--processes", type=int, default=1, help="that tokenise")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--batch", type=int, default=16, help="questions or windows computed at once")
+    parser.add_argument("--scale", type=float, default=1.0, help="below 1: less of everything, for a trial")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Measure, write, and say the most important."""
+    options = parse()
+    try:
+        result = measure(options)
+    except LlocoError as error:
+        raise SystemExit(str(error)) from error
+    print(f"{options.out}: needles {result['needle']['mean']}, facts {result['facts_em']['vectors']}, {result['seconds']:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Inserted facts and literal questions, made by the rules of the training curriculum on documents that were never trained on.
+
+A document here is a piece of a held-out one, as long as all others; facts stand in it as they do in training, and every question is
+asked behind all of it. Facts are scored by exact match, literal questions by token F1.
+
+Shape suffixes: N questions, T tokens.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES
+from lloco_core.encoder_training.text.curriculum import Curriculum
+from lloco_core.errors import DatasetError
+from lloco_core.evaluation.answers import exact_match, token_f1
+from lloco_core.evaluation.asking import Asking
+from lloco_core.evaluation.intervals import Bootstrap, interval
+
+if TYPE_CHECKING:
+    from lloco_core.compressor.encoder import ContextEncoder
+    from lloco_core.config import AnswerConfig
+    from lloco_core.encoder_training.text.cache import TokenCache
+    from lloco_core.encoder_training.text.config import Style, TextConfig
+    from lloco_core.encoder_training.text.tokens import TextTokenizer
+    from lloco_core.evaluation.asking import Context
+
+ROW_TOKENS = 3072
+"""Two published segments; with question and answer within 4,096 positions, so that the full text can be read too."""
+FACT_CONTEXTS: tuple[Context, ...] = ("vectors", "wrong", "none")
+LITERAL_CONTEXTS: tuple[Context, ...] = ("vectors", "wrong", "none", "full_text")
+DIGITS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCase:
+    """A question about a piece of a document."""
+
+    case_id: str
+    document_id: str
+    token_ids_T: np.ndarray
+    """The piece, facts included; shared by its cases."""
+    question: str
+    answer: str
+    style: str
+
+
+def build_rule_cases(
+    cache: TokenCache,
+    text: TextConfig,
+    tokenizer: TextTokenizer,
+    styles: Sequence[Style],
+    n_documents: int,
+    row_tokens: int = ROW_TOKENS,
+) -> list[RuleCase]:
+    """Questions of these styles about one piece each of up to `n_documents` held-out documents, drawn with the seed of the text.
+
+    Args:
+        cache: the text; documents of its validation share are taken.
+        text: its configuration: share, seed, and the curriculum, whose held-out styles may be asked here.
+        tokenizer: of the encoder.
+        styles: facts or literal styles.
+        n_documents: wanted.
+        row_tokens: of a piece.
+
+    Raises:
+        DatasetError: no held-out document is long enough, or none suits a rule.
+    """
+    held = cache.documents("validation", text.validation)
+    documents = held[cache.n_tokens[held] >= row_tokens]
+    curriculum = Curriculum(text.curriculum.only(*styles).model_copy(update={"older": 0.0}), tokenizer)
+    names = cache.ids()
+    drawn = np.random.default_rng(text.seed).permutation(documents)[:n_documents].tolist()
+    cases = [case for number in drawn for case in _cases(names[number], _document(cache, number), row_tokens, curriculum, text.seed)]
+    if not cases:
+        raise DatasetError(
+            f"{len(documents)} of {len(held)} held-out documents have {row_tokens} tokens, and no question of the styles {list(styles)} "
+            "comes from them; raise text.validation, add longer documents, or lower row_tokens"
+        )
+    return cases
+
+
+def _document(cache: TokenCache, number: int) -> np.ndarray:
+    return cache.tokens[int(cache.starts[number]) : int(cache.starts[number + 1])]
+
+
+def _cases(name: str, ids_T: np.ndarray, row_tokens: int, curriculum: Curriculum, seed: int) -> list[RuleCase]:
+    rng = random.Random(f"{seed} {name}")  # noqa: S311 (reproducible, not secret)
+    start = rng.randint(0, len(ids_T) - row_tokens)
+    row_T, tasks = curriculum.ask(ids_T[start : start + row_tokens].astype(np.int64), rng)
+    return [
+        RuleCase(f"{name}/{task.style}/{order}", name, row_T, task.question, task.answer, task.style) for order, task in enumerate(tasks)
+    ]
+
+
+def measure_rule_questions(
+    encoder: ContextEncoder,
+    cases: Sequence[RuleCase],
+    config: AnswerConfig,
+    contexts: Sequence[Context] | None = None,
+    batch: int = 16,
+    bootstrap: Bootstrap = Bootstrap(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Ask in every context and score: `facts_em`, `literal_f1`, or both, whatever the cases hold; see `rule_table`.
+
+    Args:
+        contexts: None: those of each kind in the checkpoint's table.
+    """
+    tables = {}
+    for key, styles, usual in (("facts_em", FACT_STYLES, FACT_CONTEXTS), ("literal_f1", LITERAL_STYLES, LITERAL_CONTEXTS)):
+        if chosen := [case for case in cases if case.style in styles]:
+            asking = Asking(encoder, chosen, config, batch)
+            tables[key] = rule_table(chosen, {context: asking.answers(context) for context in contexts or usual}, bootstrap)
+    return tables
+
+
+def rule_table(cases: Sequence[RuleCase], answers: Mapping[str, Mapping[str, str]], bootstrap: Bootstrap = Bootstrap()) -> dict[str, Any]:  # noqa: B008
+    """Mean score x 100 of every context's answers (by case id), as result files hold it.
+
+    Returns:
+        The mean per context, `intervals` with [low, high] over documents per context, `by_style` with the means per style and context,
+        `cases`, and `documents`.
+
+    Raises:
+        DatasetError: a case has no answer.
+        ConfigurationError: all cases are about one document.
+    """
+    names, styles_N = [case.document_id for case in cases], np.array([case.style for case in cases])
+    scores = {context: _scores(cases, found) for context, found in answers.items()}
+    whole = {context: interval(scores_N, names, bootstrap=bootstrap).rounded(DIGITS) for context, scores_N in scores.items()}
+    return {context: part.value for context, part in whole.items()} | {
+        "intervals": {context: part.bounds for context, part in whole.items()},
+        "by_style": {
+            style: {context: round(float(scores_N[styles_N == style].mean()), DIGITS) for context, scores_N in scores.items()}
+            | {"cases": int((styles_N == style).sum())}
+            for style in sorted(set(styles_N.tolist()))
+        },
+        "cases": len(cases),
+        "documents": len(set(names)),
+    }
+
+
+def _scores(cases: Sequence[RuleCase], answers: Mapping[str, str]) -> np.ndarray:
+    if missing := [case.case_id for case in cases if case.case_id not in answers]:
+        raise DatasetError(f"{len(missing)} of {len(cases)} questions have no answer, the first is {missing[0]!r}; answer all, if with ''")
+    measures = [exact_match if case.style in FACT_STYLES else token_f1 for case in cases]
+    return 100 * np.array([measure(answers[case.case_id], [case.answer]) for measure, case in zip(measures, cases, strict=True)])
