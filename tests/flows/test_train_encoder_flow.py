@@ -1,0 +1,54 @@
+"""The flow that trains an encoder, through Prefect and a Ray of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from lloco_core.compressor import load_encoder
+from lloco_core.encoder_training.curves import read
+from lloco_core.errors import ConfigurationError
+from tests.contract.tiny_training import SEGMENT, run_config, write_base, write_text
+
+pytestmark = pytest.mark.timeout(170)
+
+
+def test_a_finished_run_is_an_encoder_with_its_record(
+    prefect_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    from prefect.artifacts import Artifact
+
+    from flows.train_encoder import train_encoder
+
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")  # every checkpoint waits for the next check
+    write_base(tmp_path / "base")
+    write_text(tmp_path / "text.jsonl")
+    output = tmp_path / "encoder"
+    config = run_config(tmp_path, str(output))
+    log = logging.getLogger("prefect.task_runs")  # does not propagate
+    log.addHandler(caplog.handler)
+    record = train_encoder(config)
+    log.removeHandler(caplog.handler)
+
+    assert json.loads((output / "training.json").read_text()) == record.as_json()
+    assert (record.steps, record.tokens, record.config) == (6, 6 * 2 * 96, config.public())
+    assert record.versions["torch"] == torch.__version__
+    curve = read(output / "curve.jsonl")
+    assert [line["step"] for line in curve] == [1, 2, 3, 4, 5, 6]
+    assert curve[-1]["curves"] == record.curves
+    assert "step 6 of 6: loss" in caplog.text
+    assert record.run in Artifact.get("encoder-training").data
+    assert Artifact.get("encoder-curves").data.startswith("data:image/png;base64,")
+    assert b"<svg" in (output / "curve.svg").read_bytes()
+
+    encoder = load_encoder(str(output))
+    assert (encoder.summary_length, encoder.segment_length) == (3, SEGMENT)
+    (vectors_PH,) = encoder.encode([encoder.tokenizer("Anna opened a school.").input_ids])
+    assert vectors_PH.shape == (3, 16)
+
+    with pytest.raises(ConfigurationError, match=f"holds the encoder of run {record.run}"):
+        train_encoder(run_config(tmp_path, str(output), training={"seed": 1}))
