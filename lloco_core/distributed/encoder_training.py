@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from lloco_core.encoder_training.curves import CurveFile
     from lloco_core.encoder_training.loop import Progress
+    from lloco_core.encoder_training.text.cache import TokenCache
+    from lloco_core.encoder_training.text.tokens import TextTokenizer
     from lloco_core.encoder_training.trainee import Trainee
 
 ENCODER_FOLDER = "encoder"
@@ -37,7 +39,7 @@ WAIT_SECONDS = 7200
 POLL_SECONDS = 1.0
 
 Line = dict[str, Any]
-"""A step of the curve: the fields of `Progress`."""
+"""A step of the curve: the fields of `Progress`, and `validation` behind steps that were measured."""
 TraineeOf = Callable[["EncoderRunConfig", "torch.dtype", "torch.device"], "Trainee"]
 """What a worker trains; called on every worker."""
 
@@ -125,6 +127,8 @@ def _train(job: EncoderJob, trainee_of: TraineeOf, device: torch.device, recorde
     cache = open_token_cache(config.text, tokenizer)
     source = TextSource(config.text, cache, tokenizer, rank=context.get_world_rank(), world_size=context.get_world_size())
     trainee = trainee_of(config, training_dtype(config.training, device), device)
+    if config.validation:
+        recorder.validation = _Validation(config, trainee, cache, tokenizer)
     with TextLoader(source, config.text.threads, config.text.ahead, pin=device.type == "cuda") as loader:
         progress = train_encoder(
             trainee.module, trainee.objective, loader, config.training, report=recorder, device=device, resume_from=resume_from
@@ -132,7 +136,8 @@ def _train(job: EncoderJob, trainee_of: TraineeOf, device: torch.device, recorde
     with tempfile.TemporaryDirectory(prefix="lloco-encoder-") as folder:
         trainee.export(Path(folder, ENCODER_FOLDER))
         if context.get_world_rank() == 0:
-            record = TrainingRecord.of(job.run, config, progress, cache.report, _name_of(device), job.code)
+            validation = recorder.validation.newest if recorder.validation else None
+            record = TrainingRecord.of(job.run, config, progress, validation, cache.report, _name_of(device), job.code)
             Path(folder, RECORD).write_text(json.dumps(record.as_json()))
         recorder.report_with_curve(progress, Path(folder))
 
@@ -143,6 +148,7 @@ class _Recorder:
     def __init__(self, rank: int, curve: Path, resume_from: Path | None, mailbox: Any) -> None:
         self._is_first, self._path, self._mailbox = rank == 0, curve, mailbox
         self._curve: CurveFile | None = None
+        self.validation: _Validation | None = None
         if self._is_first:
             from lloco_core.encoder_training.curves import CurveFile
 
@@ -154,15 +160,51 @@ class _Recorder:
     def __call__(self, progress: Progress, folder: Path | None) -> None:
         if folder:
             self.report_with_curve(progress, folder)
-        elif self._curve:
-            self._curve.add(asdict(progress))
-            self._mailbox.post.remote(asdict(progress))
+            return
+        line = asdict(progress)
+        if self.validation and (measured := self.validation.after(progress.step)):
+            line["validation"] = measured
+        if self._curve:
+            self._curve.add(line)
+            self._mailbox.post.remote(line)
 
     def report_with_curve(self, progress: Progress, folder: Path) -> None:
         """Report a checkpoint; on the first rank with the curve so far."""
         if self._is_first:
             shutil.copyfile(self._path, folder / CURVE)
         report_folder(asdict(progress), folder)
+
+
+class _Validation:
+    """Measurements between steps. All ranks come together for the encoder, the first one measures."""
+
+    def __init__(self, config: EncoderRunConfig, trainee: Trainee, cache: TokenCache, tokenizer: TextTokenizer) -> None:
+        from lloco_core.encoder_training.trainee import is_first_rank
+        from lloco_core.encoder_training.validation import Validation
+
+        self._settings, self._steps, self._trainee = config.validation, config.training.steps, trainee
+        self.newest: Line | None = None
+        self._validation: Validation | None = None
+        if is_first_rank():
+            self._validation = Validation(
+                cache,
+                config.text,
+                tokenizer,
+                trainee.segment_length,
+                config.validation.windows,
+                trainee.first_model,
+                following=config.validation.following,
+            )
+
+    def after(self, step: int) -> Line | None:
+        """A perplexity table, on the first rank behind the steps that are measured."""
+        if step % self._settings.every_steps and step != self._steps:
+            return None
+        with self._trainee.encoder() as encoder:
+            if self._validation:
+                self.newest = self._validation.measure(encoder)
+                return self.newest
+        return None
 
 
 class Mailbox:

@@ -34,6 +34,8 @@ class TrainingRecord:
     """Of the last step."""
     curves: dict[str, float]
     """Of the last step, by kind of loss."""
+    validation: dict[str, Any] | None
+    """Behind the last step: perplexity per condition with `intervals`; None where nothing was to be measured."""
     text: dict[str, Any]
     """Of the cache of tokens: `contents` (a hash), `documents`, `n_tokens`, `dropped`."""
     code: str
@@ -41,7 +43,16 @@ class TrainingRecord:
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, run: str, config: EncoderRunConfig, progress: Progress, text: dict[str, Any], device: str, code: str) -> TrainingRecord:
+    def of(
+        cls,
+        run: str,
+        config: EncoderRunConfig,
+        progress: Progress,
+        validation: dict[str, Any] | None,
+        text: dict[str, Any],
+        device: str,
+        code: str,
+    ) -> TrainingRecord:
         """The record of a run that has just ended."""
         return cls(
             run=run,
@@ -53,6 +64,7 @@ class TrainingRecord:
             seconds=round(progress.seconds, 1),
             loss=progress.loss,
             curves=progress.curves,
+            validation=validation,
             text={name: text[name] for name in ("contents", "documents", "n_tokens", "dropped")},
             code=code,
             versions={"lloco-pipeline": _own_version()} | {name: _version(name) for name in PACKAGES},
@@ -74,6 +86,7 @@ class TrainingRecord:
             ("tokens", f"{self.tokens:,} in {self.seconds:,.0f} s{rate}"),
             ("text", f"{self.text['n_tokens']:,} tokens of {self.text['documents']:,} documents, {self.text['dropped']:,} dropped"),
             *[(f"last loss ({name})", f"{value:.4f}") for name, value in self.curves.items()],
+            *_validation_rows(self.validation or {}),
         ]
 
     def as_markdown(self) -> str:
@@ -88,7 +101,15 @@ def describe_step(line: dict[str, Any], steps: int) -> str:
     """A line of the curve in words."""
     kinds = ", ".join(f"{name} {value:.4f}" for name, value in line["curves"].items())
     rate = f", {line['tokens'] / line['seconds']:,.0f} tokens/s" if line["seconds"] else ""
-    return f"step {line['step']:,} of {steps:,}: loss {line['loss']:.4f} ({kinds}), {line['tokens']:,} tokens{rate}"
+    measured = ", ".join(f"{name} {text}" for name, text in _validation_rows(line.get("validation") or {}))
+    return f"step {line['step']:,} of {steps:,}: loss {line['loss']:.4f} ({kinds}), {line['tokens']:,} tokens{rate}" + (
+        f"; {measured}" if measured else ""
+    )
+
+
+def _validation_rows(table: dict[str, Any]) -> list[tuple[str, str]]:
+    intervals = table.get("intervals", {})
+    return [(f"perplexity ({name})", f"{table[name]:.2f} [{low:.2f}, {high:.2f}]") for name, (low, high) in intervals.items()]
 
 
 def _own_version() -> str:

@@ -17,6 +17,19 @@ TEXT_INPUTS = {"rows", "batch_tokens", "curriculum", "validation", "seed"}
 """Settings of the text that decide about the batches; what decides about the tokens is in the name of their cache."""
 
 
+class ValidationConfig(Concern):
+    """Perplexity of held-out text behind 0 to 3 compressed segments, measured while training goes on."""
+
+    windows: int = Field(128, ge=2)
+    """Places in documents of the validation share; fewer where these do not hold as many."""
+    following: int = Field(512, ge=2)
+    """Tokens behind the segments."""
+    every_steps: int = Field(1000, ge=1)
+    """Optimizer steps between measurements; another one follows the last step."""
+    base: bool = True
+    """Measure what training starts from beside it; of an ICAE that is its decoder, so there is nothing more to measure."""
+
+
 class EncoderRunConfig(Concern):
     """A run of encoder training: from a checkpoint and text to an encoder."""
 
@@ -37,6 +50,8 @@ class EncoderRunConfig(Concern):
     """Of kind `autocompressor`: tokens per segment that the encoder is used with by default."""
     training: EncoderTrainingConfig
     text: TextConfig
+    validation: ValidationConfig | None = ValidationConfig()
+    """Changes nothing of what is trained; null leaves it out. Its documents are the share `text.validation`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes GPUs where the cluster has them."""
     cluster: ClusterConfig = ClusterConfig()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +15,7 @@ import torch.distributed as dist
 from lloco_core.compressor.checkpoint import load_base, locate_checkpoint, read_tensors, weight_files
 from lloco_core.compressor.export import export_checkpoint
 from lloco_core.compressor.icae_checkpoint import check_tensors, is_icae, read_icae_config, weights_file
-from lloco_core.compressor.loading import tokenizer_folder
+from lloco_core.compressor.loading import load_encoder, tokenizer_folder
 from lloco_core.compressor.tokenizing import load_tokenizer
 from lloco_core.config import REFERENCE_MODEL
 from lloco_core.encoder_training.autocompressor import AutoCompressorObjective
@@ -24,7 +27,9 @@ from lloco_core.training.engine import gathered
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedModel
 
+    from lloco_core.compressor.encoder import ContextEncoder
     from lloco_core.encoder_training.objective import Objective
     from lloco_core.encoder_training.run import EncoderRunConfig
 
@@ -39,6 +44,15 @@ class Trainee(Protocol):
 
     module: nn.Module
     objective: Objective
+    segment_length: int
+    """Tokens per segment that the encoder is used with."""
+    first_model: PreTrainedModel | None
+    """What training started from, frozen, where that is wanted and another model than the one in training."""
+
+    @contextmanager
+    def encoder(self) -> Iterator[ContextEncoder | None]:
+        """The encoder as it is now, on the device of the module; every rank must call it, the first one may get the only encoder."""
+        ...
 
     def export(self, folder: Path) -> None:
         """Write the encoder as `load_encoder` reads it; every rank must call it, rank 0 writes."""
@@ -59,14 +73,22 @@ class AutoCompressorTrainee:
 
     def __init__(self, config: EncoderRunConfig, dtype: torch.dtype, device: torch.device) -> None:
         self._config = config
+        self._device, self.segment_length = str(device), config.segment_length
         recipe = config.autocompressor
-        self.module = training_module(config.start, recipe, config.lora, dtype, str(device), config.training.seed)
-        first_model = load_base(locate_checkpoint(config.start), dtype, str(device)) if recipe.kl_weight else None
-        self.objective = AutoCompressorObjective(recipe, first_model)
+        self.module = training_module(config.start, recipe, config.lora, dtype, self._device, config.training.seed)
+        is_compared = is_first_rank() and config.validation is not None and config.validation.base
+        needs_first = recipe.kl_weight or is_compared
+        self.first_model = load_base(locate_checkpoint(config.start), dtype, self._device) if needs_first else None
+        self.objective = AutoCompressorObjective(recipe, self.first_model)
+
+    @contextmanager
+    def encoder(self) -> Iterator[ContextEncoder | None]:
+        """A copy with the adapters merged."""
+        yield merged_encoder(self.module, self._config.start, self.segment_length, self._device)
 
     def export(self, folder: Path) -> None:
         """Adapters merged, in the published layout."""
-        encoder = merged_encoder(self.module, self._config.start, self._config.segment_length)
+        encoder = merged_encoder(self.module, self._config.start, self.segment_length)
         if is_first_rank():
             export_checkpoint(encoder, folder, max_shard_size=MAX_SHARD_SIZE)
 
@@ -75,7 +97,8 @@ class IcaeTrainee:
     """See `Trainee`."""
 
     def __init__(self, config: EncoderRunConfig, dtype: torch.dtype, device: torch.device) -> None:
-        self._config, self._dtype = config, dtype
+        self._config, self._dtype, self._device = config, dtype, str(device)
+        self.first_model, self.segment_length = None, config.icae.segment_length
         self._base_folder = tokenizer_folder(config.start)
         recipe = config.icae
         base = load_base(self._base_folder, dtype, str(device))
@@ -96,14 +119,25 @@ class IcaeTrainee:
             )
         )
 
+    @contextmanager
+    def encoder(self) -> Iterator[ContextEncoder | None]:
+        """Written and loaded: under ZeRO-3 the base model in training is not whole."""
+        with tempfile.TemporaryDirectory(prefix="lloco-icae-") as folder:
+            self._save(Path(folder), str(self._base_folder.absolute()))
+            name = str(self._dtype).removeprefix("torch.")
+            yield load_encoder(folder, device=self._device, dtype=name) if is_first_rank() else None
+
     def export(self, folder: Path) -> None:
         """The published layout, and the base model beside it unless it has a hub name. LoRA has the numbers it was trained in."""
         name = hub_name_of_base(self._config.start)
+        if is_first_rank() and not name:
+            copy_base(self._base_folder, folder / BASE_FOLDER)
+        self._save(folder, name or BASE_FOLDER)
+
+    def _save(self, folder: Path, base_model: str) -> None:
         with gathered([parameter for parameter in self.module.parameters() if parameter.requires_grad]):
             if is_first_rank():
-                if not name:
-                    copy_base(self._base_folder, folder / BASE_FOLDER)
-                save_icae(self.module, folder, name or BASE_FOLDER, self._config.icae.segment_length, self._dtype)
+                save_icae(self.module, folder, base_model, self.segment_length, self._dtype)
 
 
 def load_trained(module: IcaeModule, folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lloco_core.compressor import load_encoder
+from lloco_core.distributed.encoder_training import train_context_encoder
 from lloco_core.encoder_training.curves import read
 from lloco_core.errors import ConfigurationError
 from tests.contract.tiny_training import SEGMENT, run_config, write_base, write_text
@@ -51,4 +52,4 @@ def test_a_finished_run_is_an_encoder_with_its_record(
     assert vectors_PH.shape == (3, 16)
 
     with pytest.raises(ConfigurationError, match=f"holds the encoder of run {record.run}"):
-        train_encoder(run_config(tmp_path, str(output), training={"seed": 1}))
+        train_context_encoder(run_config(tmp_path, str(output), training={"seed": 1}), print)
