@@ -67,6 +67,10 @@ class AutoCompressor(ContextEncoder):
         """Hash of the files that the vectors depend on."""
         return checkpoint_digest(self.folder)
 
+    def carried_on(self, vectors_PH: torch.Tensor) -> torch.Tensor:
+        """All vectors, or the newest segment's of the RMT variant."""
+        return vectors_PH if self.accumulate else vectors_PH[-self.summary_length :]
+
     def _chains(self, order: int, segments_T: list[np.ndarray], prefix: torch.Tensor | np.ndarray | None) -> list[DocumentWork]:
         return [DocumentWork(order, segments_T, self._carried(order, prefix))]
 
@@ -76,4 +80,4 @@ class AutoCompressor(ContextEncoder):
         carried_PH = torch.as_tensor(vectors).to(self.summary_SH)
         if carried_PH.ndim != 2 or carried_PH.shape[1] != self.hidden_size:
             raise EncodingError(f"prefix of document {order} has shape {tuple(carried_PH.shape)}, expected [n, {self.hidden_size}]")
-        return carried_PH if self.accumulate else carried_PH[-self.summary_length :]
+        return self.carried_on(carried_PH)

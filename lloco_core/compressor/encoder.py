@@ -97,6 +97,10 @@ class ContextEncoder(ABC):
         """What the answering model reads in front of the prompt [P', H]: the vectors, and control tokens where the method has them."""
         return vectors_PH
 
+    def carried_on(self, vectors_PH: torch.Tensor) -> torch.Tensor:
+        """What the text that follows a document is read behind: all of its vectors, unless only the newest are carried."""
+        return vectors_PH
+
     @cached_property
     def fingerprint(self) -> str:
         """Names checkpoint, number format, and segment length; vectors of equal fingerprints are interchangeable."""

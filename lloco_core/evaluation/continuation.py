@@ -1,4 +1,6 @@
-"""Losses of the tokens that follow a compressed beginning, for an AutoCompressor and the stock causal model it came from.
+"""Losses of the tokens that follow a compressed beginning, for a context encoder and the stock causal model it came from.
+
+The vectors are read by the model that answers: of an AutoCompressor itself, of an ICAE its frozen base, without a control token.
 
 All windows of a condition have equally many positions before the scored tokens, so batches need no padding. The first of the following
 tokens is given, not scored: without context nothing precedes it, and all conditions score the same tokens.
@@ -21,7 +23,7 @@ from lloco_core.evaluation.perplexity import Losses
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from lloco_core.compressor.autocompressor import AutoCompressor
+    from lloco_core.compressor.encoder import ContextEncoder
 
 FOLLOWING = 512
 """Tokens after the context, the given first one included."""
@@ -108,7 +110,7 @@ def _embedded(model: PreTrainedModel, context: np.ndarray | torch.Tensor | None)
 class Continuations:
     """Losses of the same windows under every condition of `perplexity.CONDITIONS`; `losses` is what its table asks for."""
 
-    encoder: AutoCompressor
+    encoder: ContextEncoder
     windows: list[Window]
     """Of two documents or more, with `SEGMENTS` full segments before the scored tokens (fewer, and fewer conditions work)."""
     base: PreTrainedModel | None = None
@@ -152,11 +154,10 @@ class Continuations:
         return self._last(self.text_tokens or self.encoder.segment_length)
 
     def _vectors(self, segments: int) -> list[torch.Tensor]:
-        """What a next segment would see: all vectors, or the newest of an encoder that carries only those."""
+        """What the text behind that many segments sees of them."""
         if segments not in self._encoded:
             found = self.encoder.encode(self._last(segments * self.encoder.segment_length))
-            seen = None if self.encoder.accumulate else -self.encoder.summary_length
-            self._encoded[segments] = [vectors_PH[seen:] for vectors_PH in found]
+            self._encoded[segments] = [self.encoder.carried_on(vectors_PH) for vectors_PH in found]
         return self._encoded[segments]
 
     def _wrong(self) -> list[torch.Tensor]:

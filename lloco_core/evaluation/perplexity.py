@@ -7,14 +7,14 @@
 | `vectors_1`, `vectors_2`, `vectors_3` | the vectors of that many segments that end where the scored tokens begin |
 | `wrong` | another document's vectors, as many as `vectors_3` |
 
-A condition is measured by any function that gives summed losses; `continuation` has that of AutoCompressors.
+A condition is measured by any function that gives summed losses; `continuation` has that of context encoders.
 
 Shape suffixes: N windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,38 @@ def perplexity_table(
         part = interval(sums_N, documents, counts=tokens_N, statistic=_exponential, bootstrap=bootstrap).rounded(DIGITS)
         found[condition], bounds[condition], tokens = part.value, part.bounds, int(tokens_N.sum())
     return found | {"intervals": bounds, "tokens": tokens}
+
+
+def base_ratios(losses: Mapping[str, Losses], documents: Sequence[str], bootstrap: Bootstrap = Bootstrap()) -> dict[str, Any]:  # noqa: B008
+    """What encoder training cost the language model, and what of the text's use its vectors keep.
+
+    Args:
+        losses: of the same windows under `base_none`, `base_text`, `none`, and `vectors_1`.
+        documents: every window's document [N].
+        bootstrap: how intervals are drawn.
+
+    Returns:
+        `damage`, perplexity without context over that of the base; `kept_gain`, what one segment's vectors take off the perplexity
+        over what its text takes off that of the base; `intervals` with [low, high] of both.
+
+    Raises:
+        ConfigurationError: all windows are of one document.
+    """
+    sums_NM = np.stack([losses[condition].sums_N for condition in ("none", "vectors_1", "base_none", "base_text")], axis=1)
+    found = {
+        name: interval(sums_NM, documents, counts=losses["none"].tokens_N, statistic=ratio, bootstrap=bootstrap).rounded(DIGITS + 1)
+        for name, ratio in (("damage", _damage), ("kept_gain", _kept_gain))
+    }
+    return {name: part.value for name, part in found.items()} | {"intervals": {name: part.bounds for name, part in found.items()}}
+
+
+def _damage(means_RM: np.ndarray) -> np.ndarray:
+    return np.exp(means_RM[:, 0] - means_RM[:, 2])
+
+
+def _kept_gain(means_RM: np.ndarray) -> np.ndarray:
+    none_R, vectors_R, base_none_R, base_text_R = np.exp(means_RM).T
+    return (none_R - vectors_R) / (base_none_R - base_text_R)
 
 
 def _exponential(means_RM: np.ndarray) -> np.ndarray:
