@@ -108,8 +108,11 @@ def describe_step(line: dict[str, Any], steps: int) -> str:
 
 
 def _validation_rows(table: dict[str, Any]) -> list[tuple[str, str]]:
-    intervals = table.get("intervals", {})
-    return [(f"perplexity ({name})", f"{table[name]:.2f} [{low:.2f}, {high:.2f}]") for name, (low, high) in intervals.items()]
+    from lloco_core.evaluation.perplexity import CONDITIONS
+
+    intervals = table.get("intervals", {}).items()
+    found = [(f"perplexity, {name}" if name in CONDITIONS else name, table[name], bounds) for name, bounds in intervals]
+    return [(name, f"{value:.3f} [{low:.3f}, {high:.3f}]") for name, value, (low, high) in found]
 
 
 def _own_version() -> str:

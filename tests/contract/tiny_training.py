@@ -55,6 +55,7 @@ def run_config(folder: Path, output: str, **changes: Any) -> EncoderRunConfig:
             "curriculum": {"tokens_per_answer": 24, "segment_tokens": [12]},
             "validation": 0.3,
         },
+        "validation": {"windows": 6, "following": 16, "every_steps": 4},
         "device": "cpu",
         "cluster": {"object_store_mb": 100},
     }

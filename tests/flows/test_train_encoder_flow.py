@@ -12,6 +12,7 @@ import torch
 from lloco_core.compressor import load_encoder
 from lloco_core.distributed.encoder_training import train_context_encoder
 from lloco_core.encoder_training.curves import read
+from lloco_core.encoder_training.run import EncoderRunConfig
 from lloco_core.errors import ConfigurationError
 from tests.contract.tiny_training import SEGMENT, run_config, write_base, write_text
 
@@ -41,8 +42,13 @@ def test_a_finished_run_is_an_encoder_with_its_record(
     curve = read(output / "curve.jsonl")
     assert [line["step"] for line in curve] == [1, 2, 3, 4, 5, 6]
     assert curve[-1]["curves"] == record.curves
+    assert [line["step"] for line in curve if "validation" in line] == [4, 6]
+    assert curve[-1]["validation"] == record.validation
+    assert record.validation["base_none"] == pytest.approx(record.validation["none"], rel=0.2)
     assert "step 6 of 6: loss" in caplog.text
-    assert record.run in Artifact.get("encoder-training").data
+    report = Artifact.get("encoder-training").data
+    assert record.run in report
+    assert f"| perplexity, vectors_3 | {record.validation['vectors_3']:.3f}" in report
     assert Artifact.get("encoder-curves").data.startswith("data:image/png;base64,")
     assert b"<svg" in (output / "curve.svg").read_bytes()
 
@@ -53,3 +59,15 @@ def test_a_finished_run_is_an_encoder_with_its_record(
 
     with pytest.raises(ConfigurationError, match=f"holds the encoder of run {record.run}"):
         train_context_encoder(run_config(tmp_path, str(output), training={"seed": 1}), print)
+
+
+def test_the_example_and_options_make_a_configuration():
+    from lloco_core.options import parse_options
+
+    example = str(Path(__file__).parents[2] / "examples" / "train_encoder.yaml")
+    arguments = ["--config", example, "--training.steps", "50", "--text.files", "s3://bucket/text", "--output", "s3://bucket/encoder"]
+    config = parse_options(arguments, EncoderRunConfig)
+    assert (config.start, config.lora, config.training.steps, config.training.batches_per_step) == ("reference", None, 50, 4)
+    assert (config.text.files, [shape.row_tokens for shape in config.text.rows]) == (("s3://bucket/text",), [6144, 6144])
+    with pytest.raises(ConfigurationError, match="warmup_steps 20 leaves nothing"):
+        parse_options([*arguments, "--training.steps", "10"], EncoderRunConfig)
