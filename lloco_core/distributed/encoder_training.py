@@ -198,13 +198,16 @@ class _Validation:
 
     def after(self, step: int) -> Line | None:
         """A perplexity table, on the first rank behind the steps that are measured."""
+        import torch
+
         if step % self._settings.every_steps and step != self._steps:
             return None
         with self._trainee.encoder() as encoder:
             if self._validation:
                 self.newest = self._validation.measure(encoder)
-                return self.newest
-        return None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # an encoder's engine takes nearly all free memory, and NCCL needs some outside of torch
+        return self.newest
 
 
 class Mailbox:

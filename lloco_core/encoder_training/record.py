@@ -29,7 +29,7 @@ class TrainingRecord:
     tokens: int
     """Tokens of text read."""
     seconds: float
-    """In training, over resumed attempts up to their last checkpoint."""
+    """Steps, checkpoints, and measurements, over resumed attempts up to their last checkpoint."""
     loss: float | None
     """Of the last step."""
     curves: dict[str, float]

@@ -136,7 +136,7 @@ def fetch(client: Any, prefix: str, folder: Path) -> Path:
     folder.mkdir()
     for item in client.list_objects_v2(Bucket="models", Prefix=prefix)["Contents"]:
         key = item["Key"].removeprefix(prefix)
-        if "/" not in key:
+        if key and "/" not in key:  # the prefix itself may be an object
             client.download_file("models", item["Key"], str(folder / key))
     return folder
 
