@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lloco_core.distributed.ray_train import last_checkpoint, report_folder, run_on_workers
 from lloco_core.encoder_training.publish import CURVE, RECORD, publish, refuse_foreign_output
 from lloco_core.encoder_training.record import TrainingRecord
-from lloco_core.encoder_training.run import EncoderRunConfig, run_name
+from lloco_core.encoder_training.run import EncoderRunConfig, run_name, with_absolute_paths
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +76,7 @@ def train_context_encoder(
     from lloco_core.encoder_training.curves import read
     from lloco_core.settings import settings
 
+    config = with_absolute_paths(config)
     run = run_name(config)
     refuse_foreign_output(config.output, run)
     with _mailbox(on_step) as mailbox:

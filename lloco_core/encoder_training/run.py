@@ -5,13 +5,15 @@ Imports neither torch nor transformers at module level: flows load it.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from lloco_core.config import ClusterConfig, Concern, Uri
+from lloco_core.config import REFERENCE_MODEL, ClusterConfig, Concern, Uri
 from lloco_core.encoder_training.recipe import AutoCompressorConfig, EncoderTrainingConfig, IcaeRecipe, LoraRecipe
 from lloco_core.encoder_training.text.config import TextConfig
+from lloco_core.objects import canonical_root
 
 TEXT_INPUTS = {"rows", "batch_tokens", "curriculum", "validation", "seed"}
 """Settings of the text that decide about the batches; what decides about the tokens is in the name of their cache."""
@@ -60,6 +62,19 @@ class EncoderRunConfig(Concern):
     def public(self) -> dict[str, Any]:
         """The configuration as plain data for records. It holds no secrets by construction."""
         return self.model_dump(mode="json")
+
+
+def with_absolute_paths(config: EncoderRunConfig) -> EncoderRunConfig:
+    """The same run with its folders as workers find them, which do not share the driver's working directory."""
+    start = Path(config.start).expanduser()
+    is_folder = config.start != REFERENCE_MODEL and start.is_dir()
+    text = config.text
+    paths = {
+        "files": tuple(canonical_root(uri) for uri in text.files),
+        "drop": canonical_root(text.drop) if text.drop else None,
+        "cache": str(Path(text.cache).expanduser().absolute()),
+    }
+    return config.model_copy(update={"start": str(start.absolute()) if is_folder else config.start, "text": text.model_copy(update=paths)})
 
 
 def run_name(config: EncoderRunConfig) -> str:

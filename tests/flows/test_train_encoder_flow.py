@@ -27,17 +27,19 @@ def test_a_finished_run_is_an_encoder_with_its_record(
     from flows.train_encoder import train_encoder
 
     monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")  # every checkpoint waits for the next check
-    write_base(tmp_path / "base")
-    write_text(tmp_path / "text.jsonl")
-    output = tmp_path / "encoder"
-    config = run_config(tmp_path, str(output))
+    monkeypatch.chdir(tmp_path)  # workers run in another folder
+    home, output = Path("home"), Path("encoder")
+    home.mkdir()
+    write_base(home / "base")
+    write_text(home / "text.jsonl")
+    config = run_config(home, "encoder")
     log = logging.getLogger("prefect.task_runs")  # does not propagate
     log.addHandler(caplog.handler)
     record = train_encoder(config)
     log.removeHandler(caplog.handler)
 
     assert json.loads((output / "training.json").read_text()) == record.as_json()
-    assert (record.steps, record.tokens, record.config) == (6, 6 * 2 * 96, config.public())
+    assert (record.steps, record.tokens, record.config["training"]) == (6, 6 * 2 * 96, config.public()["training"])
     assert record.versions["torch"] == torch.__version__
     curve = read(output / "curve.jsonl")
     assert [line["step"] for line in curve] == [1, 2, 3, 4, 5, 6]
@@ -58,7 +60,7 @@ def test_a_finished_run_is_an_encoder_with_its_record(
     assert vectors_PH.shape == (3, 16)
 
     with pytest.raises(ConfigurationError, match=f"holds the encoder of run {record.run}"):
-        train_context_encoder(run_config(tmp_path, str(output), training={"seed": 1}), print)
+        train_context_encoder(run_config(home, "encoder", training={"seed": 1}), print)
 
 
 def test_the_example_and_options_make_a_configuration():
