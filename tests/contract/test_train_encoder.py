@@ -31,7 +31,7 @@ IDS = np.arange(100, 120)
 CALLS_UNTIL_DEATH = 8  # two substeps a step: in step 5, behind the checkpoint of step 4
 TWO_RANKS = {"train_workers": 2}
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
