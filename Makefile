@@ -70,6 +70,11 @@ plan: setup ## Say what `make run` would do and cost, and change nothing: make p
 maintain: setup ## Maintain the store of `make run`: compaction, indices, old nights, orphans: make maintain [STORE=...] [ARGS=...]
 	$(BIN)/python -m flows.maintain_store --store.uri "$(STORE)" $(ARGS)
 
+.PHONY: train-encoder
+train-encoder: CONFIG = examples/train_encoder.yaml
+train-encoder: setup ## Train a context encoder: make train-encoder [CONFIG=file.yaml] [ARGS="--text.files folder --output folder"]
+	$(BIN)/python -m flows.train_encoder --config $(CONFIG) $(ARGS)
+
 .PHONY: status
 status: setup ## Show the store of `make run`
 	$(BIN)/lloco status --store "$(STORE)"

@@ -1,7 +1,6 @@
-"""Ray Train: the training loop of an adapter on one or more workers, with restarts and resume.
+"""Training an adapter on Ray: one or more workers, with restarts and resume.
 
-A run is its name: started again under the same name it goes on from its last checkpoint below `<store>/_training`, and
-a finished run only hands its adapter out again. The driver calls `train_adapter` inside an initialised Ray session;
+A run that is finished only hands its adapter out again. The driver calls `train_adapter` inside an initialised Ray session;
 `_train_worker` runs on every worker and is the one place where encoder, store, and training loop meet.
 """
 
@@ -9,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import shutil
 import tempfile
 import warnings
@@ -19,27 +17,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.config import AnswerConfig, EncoderConfig, FinetuneConfig
-from lloco_core.distributed.session import cluster_gpus, local_cores
+from lloco_core.distributed.ray_train import last_checkpoint, report_folder, run_on_workers
 from lloco_core.errors import ConfigurationError
-from lloco_core.objects import canonical_root
-from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, S3_ENVIRONMENT, settings
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow.fs
 
     from lloco_core.config import ClusterConfig
     from lloco_core.finetune.loop import FinetuneResult, Progress
 
 logger = logging.getLogger(__name__)
 
-TRAINING_FOLDER = "_training"
-"""Below the store's root: checkpoints of runs."""
 ADAPTER_FOLDER = "adapter"
 RESULT_FILE = "result.json"
 """In the last checkpoint of a run; its presence says that the run is finished."""
-MAX_FAILURES = 3
-CHECKPOINTS_KEPT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,59 +87,17 @@ def stored_inputs(job: FinetuneJob, device: str, dtype: str) -> TrainingInputs:
 
 def train_adapter(job: FinetuneJob, cluster: ClusterConfig, inputs_of: InputsOf = stored_inputs) -> FinetuneResult:
     """Train an adapter on the cluster and put it into the folder `job.output`. Ray must be initialised."""
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    use_gpu = job.encoder.device != "cpu" and cluster_gpus() > 0
-    if job.encoder.device == "cuda" and not use_gpu:
-        raise ConfigurationError("encoder.device is cuda but the Ray cluster has no GPU; set encoder.device to auto or add GPU nodes")
-    filesystem, path = training_storage(job.store_uri)
-    trainer = TorchTrainer(
+    checkpoint = run_on_workers(
         _train_worker,
-        train_loop_config={"job": job, "inputs_of": inputs_of},
-        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
-        scaling_config=ScalingConfig(num_workers=cluster.train_workers, use_gpu=use_gpu),
-        run_config=RunConfig(
-            name=job.run_name,
-            storage_path=path,
-            storage_filesystem=filesystem,
-            failure_config=FailureConfig(max_failures=MAX_FAILURES),
-            checkpoint_config=CheckpointConfig(num_to_keep=CHECKPOINTS_KEPT),
-            worker_runtime_env={"env_vars": _worker_environment(use_gpu, cluster)},
-        ),
+        {"job": job, "inputs_of": inputs_of},
+        run_name=job.run_name,
+        root=job.store_uri,
+        cluster=cluster,
+        device=job.encoder.device,
+        device_setting="encoder.device",
     )
-    checkpoint = trainer.fit().checkpoint
     with checkpoint.as_directory() as folder:
         return _hand_out(Path(folder), Path(job.output))
-
-
-def training_storage(store_uri: str) -> tuple[pyarrow.fs.FileSystem | None, str]:
-    """Filesystem and path for Ray Train below a store; on S3 the path has no scheme, as Ray demands."""
-    root = canonical_root(store_uri)
-    if not root.startswith("s3://"):
-        return None, f"{root}/{TRAINING_FOLDER}"
-    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
-
-    env = settings()
-    options: dict[str, Any] = {
-        "region": env.aws_region,
-        "connect_timeout": CONNECT_SECONDS,
-        "request_timeout": REQUEST_SECONDS,
-        "retry_strategy": AwsStandardS3RetryStrategy(max_attempts=_attempts_of(env.s3_outage_seconds)),
-    }
-    if env.aws_endpoint_url:
-        scheme, _, host = env.aws_endpoint_url.rpartition("://")
-        options |= {"endpoint_override": host.rstrip("/"), "scheme": scheme or "https"}
-    if env.aws_access_key_id and env.aws_secret_access_key:
-        options |= {"access_key": env.aws_access_key_id, "secret_key": env.aws_secret_access_key.get_secret_value()}
-        if env.aws_session_token:
-            options["session_token"] = env.aws_session_token.get_secret_value()
-    return S3FileSystem(**options), f"{root.removeprefix('s3://')}/{TRAINING_FOLDER}"
-
-
-def _attempts_of(outage_seconds: float) -> int:
-    """Attempts of the AWS SDK that last longer than an outage: its pauses are random, and grow to 20 s from the sixth on."""
-    return 8 + math.ceil(outage_seconds / 10)
 
 
 def _train_worker(config: dict[str, Any]) -> None:
@@ -164,7 +113,7 @@ def _train_worker(config: dict[str, Any]) -> None:
     job: FinetuneJob = config["job"]
     device = get_device()
     with tempfile.TemporaryDirectory(prefix="lloco-resume-") as resume_folder:
-        resume_from = _last_checkpoint(Path(resume_folder))
+        resume_from = last_checkpoint(Path(resume_folder))
         if resume_from and (resume_from / RESULT_FILE).exists():
             return  # a finished run was started again: its last checkpoint is the answer
         inputs = config["inputs_of"](job, str(device), "bfloat16" if device.type == "cuda" else "float32")
@@ -178,29 +127,15 @@ def _train_worker(config: dict[str, Any]) -> None:
         save_adapter(model, Path(folder, ADAPTER_FOLDER), job.base_model_name or job.encoder.model, job.max_length)
         if ray.train.get_context().get_world_rank() == 0:
             Path(folder, RESULT_FILE).write_text(json.dumps(asdict(result)))
-        _report_folder(asdict(result), Path(folder))
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """Bring the run's last checkpoint into `folder`; None on a first start."""
-    import ray.train
-
-    checkpoint = ray.train.get_checkpoint()
-    return Path(checkpoint.to_directory(str(folder))) if checkpoint else None
+        report_folder(asdict(result), Path(folder))
 
 
 def _report(progress: Progress, folder: Path | None) -> None:
     """The loop's callback: checkpoints go to Ray, every rank's part of them; single steps stay in the worker's log."""
     if folder:
-        _report_folder(asdict(progress), folder)
+        report_folder(asdict(progress), folder)
     else:
         logger.debug("step %d loss %.4f", progress.step, progress.loss)
-
-
-def _report_folder(metrics: dict[str, Any], folder: Path) -> None:
-    import ray.train
-
-    ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(str(folder)))
 
 
 def _hand_out(checkpoint: Path, output: Path) -> FinetuneResult:
@@ -216,15 +151,3 @@ def _hand_out(checkpoint: Path, output: Path) -> FinetuneResult:
             shutil.rmtree(output)
         Path(beside, "adapter").rename(output)
     return result
-
-
-def _worker_environment(use_gpu: bool, cluster: ClusterConfig) -> dict[str, str]:
-    environment = S3_ENVIRONMENT | {
-        "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # else every print shows twice
-        "TOKENIZERS_PARALLELISM": "false",
-        "TRANSFORMERS_VERBOSITY": "error",
-    }
-    if not use_gpu:
-        threads = 1 if settings().ray_address else max(1, local_cores() // cluster.train_workers)
-        environment |= {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": str(threads)}
-    return environment

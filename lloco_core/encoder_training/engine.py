@@ -30,7 +30,7 @@ def build_engine(model: nn.Module, recipe: EncoderTrainingConfig, device: torch.
         compile_layers(model)
     groups = _parameter_groups(model.named_parameters(), recipe.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)
-    bf16 = recipe.dtype == "bfloat16" or (recipe.dtype == "auto" and device.type == "cuda")
+    bf16 = training_dtype(recipe, device) == torch.bfloat16
     return wrap_model(
         model if bf16 else model.float(),
         optimizer,
@@ -45,6 +45,12 @@ def build_engine(model: nn.Module, recipe: EncoderTrainingConfig, device: torch.
             "gradient_clipping": recipe.gradient_clipping,
         },
     )
+
+
+def training_dtype(recipe: EncoderTrainingConfig, device: torch.device) -> torch.dtype:
+    """Number format of weights and activations."""
+    bf16 = recipe.dtype == "bfloat16" or (recipe.dtype == "auto" and device.type == "cuda")
+    return torch.bfloat16 if bf16 else torch.float32
 
 
 def _parameter_groups(parameters: Iterable[tuple[str, nn.Parameter]], weight_decay: float) -> list[dict[str, object]]:

@@ -55,6 +55,39 @@ class AutoCompressorConfig(Concern):
         return self
 
 
+class IcaeRecipe(Concern):
+    """What is trained of an ICAE, and how rows of text become its losses. Defaults are the published ones (arXiv 2307.06945)."""
+
+    memory_tokens: int = Field(128, ge=1)
+    """Memory tokens per segment (k)."""
+    segment_length: int = Field(512, ge=1)
+    """Tokens of a segment at most."""
+    r: int = Field(512, ge=1)
+    """Rank of LoRA on q and v."""
+    alpha: int = Field(32, ge=1)
+    """Scale, divided by the rank."""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    """On the input of every adapter."""
+    segment_checkpointing: bool = False
+    """Keep of every segment its slots only, and compute it again in the backward pass."""
+    context_share: float = Field(0.5, gt=0, lt=1)
+    """Share of a row that is compressed to be reconstructed and continued."""
+    ae_weight: float = Field(1.0, ge=0)
+    """Of the reconstruction."""
+    lm_weight: float = Field(1.0, ge=0)
+    """Of the continuation."""
+    ft_weight: float = Field(1.0, ge=0)
+    """Of the answers, in batches that have any."""
+    logits_chunk: int = Field(4096, ge=1)
+    """Positions whose logits are held at once."""
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> IcaeRecipe:
+        if not self.ae_weight + self.lm_weight:
+            raise ValueError("ae_weight and lm_weight are both 0, and a batch without answers has nothing else; give one of them a weight")
+        return self
+
+
 class EncoderTrainingConfig(Concern):
     """How an encoder is optimised, whatever its objective."""
 

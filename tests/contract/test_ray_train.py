@@ -16,7 +16,8 @@ import pytest
 from safetensors.torch import load_file
 
 from lloco_core.config import AnswerConfig, ClusterConfig, EncoderConfig
-from lloco_core.distributed.training import FinetuneJob, TrainingInputs, train_adapter, training_storage
+from lloco_core.distributed.ray_train import training_storage
+from lloco_core.distributed.training import FinetuneJob, TrainingInputs, train_adapter
 from lloco_core.errors import ConfigurationError
 from lloco_core.finetune.loop import finetune
 from lloco_core.finetune.lora import attach_lora, save_adapter

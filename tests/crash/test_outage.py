@@ -11,7 +11,7 @@ import lance
 import pyarrow as pa
 import pytest
 
-from lloco_core.distributed.training import training_storage
+from lloco_core.distributed.ray_train import training_storage
 from lloco_core.objects import open_objects
 from lloco_core.settings import S3_ENVIRONMENT, lance_storage_options, settings
 from lloco_core.store import write

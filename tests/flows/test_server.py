@@ -23,7 +23,7 @@ def test_a_deployed_night_runs_on_a_worker_and_leaves_artifacts(tmp_path: Path, 
     config = small_night(str(corpus), str(tmp_path / "store"))
     with LocalStack(tmp_path / "prefect") as stack:
         deployments = stack.prefect("deployment", "ls")
-        for name in ("nightly", "ingest-corpus", "finetune-groups", "register-adapters", "maintain-store"):
+        for name in ("nightly", "ingest-corpus", "finetune-groups", "register-adapters", "maintain-store", "train-encoder"):
             assert name in deployments
 
         with pytest.raises(RuntimeError, match="commit_every"):

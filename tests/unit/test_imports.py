@@ -55,7 +55,7 @@ def test_only_settings_reads_the_environment():
 
 
 def test_flows_load_without_torch_or_ray():
-    code = f"import sys, flows.nightly; print(sorted({HEAVY!r} & set(sys.modules)))"
+    code = f"import sys, flows.nightly, flows.train_encoder; print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
