@@ -19,6 +19,7 @@ from tests.contract.tiny_training import SEGMENT, run_config, write_base, write_
 pytestmark = pytest.mark.timeout(170)
 
 
+@pytest.mark.real
 def test_a_finished_run_is_an_encoder_with_its_record(
     prefect_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

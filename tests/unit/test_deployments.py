@@ -9,6 +9,8 @@ from typing import get_type_hints
 import pytest
 import yaml
 
+from lloco_core.encoder_training.run import EncoderRunConfig
+
 ROOT = Path(__file__).resolve().parents[2]
 FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 
@@ -24,7 +26,8 @@ def test_deployments_name_flows_that_take_their_parameters(deployment: dict):
     flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
     assert list(flow.parameters.properties) == ["config"]
     kind = get_type_hints(flow.fn)["config"]
-    assert kind.model_validate(deployment["parameters"]["config"]).store.uri
+    config = kind.model_validate(deployment["parameters"]["config"])
+    assert config.output if isinstance(config, EncoderRunConfig) else config.store.uri
     assert deployment["concurrency_limit"]["limit"] == 1
     assert deployment["work_pool"]["name"] == "lloco"
 
