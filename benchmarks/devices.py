@@ -77,7 +77,7 @@ def split_job(job: Job, processes: int) -> Job:
 def _encode_share(rank: int, job: Job, barrier: Barrier, reports: Queue) -> None:
     on_card = job.device.startswith("cuda")
     device = f"cuda:{rank}" if on_card else job.device
-    # as Ray does for its actors: processes that each take all cores wait for one another's threads, on two cards a fifth of the time
+    # as Ray does for its actors: processes that each take all cores wait for one another's threads, and the cards idle
     torch.set_num_threads(max(1, torch.get_num_threads() // len(job.shares)))
     if on_card:
         torch.cuda.set_device(device)
