@@ -61,7 +61,7 @@ class AutoCompressorObjective:
     def losses(self, model: nn.Module, batch: Batch) -> Iterator[Loss]:
         """One loss per substep, then one for the plain rows if there are any."""
         config = self.config
-        cuts = cut_row(batch.text_BT.shape[1], config.substeps, config.segments, config.segment_multiple)
+        cuts = cut_row(batch.text_BT.shape[1], config)
         questions = questions_of(batch, cuts)
         n_text = batch.text_BT.numel() - len(batch.text_BT)
         n_answers = sum(map(count_targets, questions))

@@ -27,10 +27,13 @@ class AutoCompressorConfig(Concern):
     """Summary vectors per segment (S), where the checkpoint is a plain language model; else it says."""
     accumulate: bool = True
     """Every later segment sees all vectors; False is the RMT variant, which carries the newest only."""
-    substeps: int = Field(2, ge=1)
-    """Equal parts of a row. Gradients reach through the segments of one part; vectors are detached between parts."""
+    substep_tokens: int = Field(3072, ge=2)
+    """Rows are read in equal parts of about this many tokens, a shorter row in one. Gradients reach through the segments of one part;
+    vectors are detached between parts."""
     segments: int = Field(2, ge=1)
     """Segments per substep, cut at random places."""
+    even_cuts: float = Field(0.0, ge=0, le=1)
+    """Share of the batches whose segments are all equally long, as they are for an encoder that serves."""
     segment_multiple: int = Field(1, ge=1)
     """Cuts are at multiples of this many tokens from the substep's start: few shapes to compile, and no shorter segments."""
     segment_checkpointing: bool = False
