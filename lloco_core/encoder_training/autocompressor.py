@@ -12,6 +12,7 @@ Shape suffixes: B rows, T tokens, P vectors, S summary length, H hidden size, N 
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -65,7 +66,7 @@ class AutoCompressorObjective:
         questions = questions_of(batch, cuts)
         n_text = batch.text_BT.numel() - len(batch.text_BT)
         n_answers = sum(map(count_targets, questions))
-        plain_BT = batch.text_BT[len(batch.text_BT) - min(config.plain_rows, len(batch.text_BT)) :]
+        plain_BT = _plain_pieces(batch.text_BT, config.plain_share, config.plain_tokens)
         whole = config.lm_weight + config.answer_weight * bool(n_answers) + (config.plain_weight + config.kl_weight) * bool(len(plain_BT))
 
         # ZeRO-3 gathers weights on all workers or on none; looked up here, as in a forward pass touching a weight gathers it
@@ -144,6 +145,13 @@ class AutoCompressorObjective:
             first_NH, first_head = first_BTH[:, :-1].flatten(0, 1), self.first_model.get_output_embeddings()
             means.append(summed_divergence(module.lm_head, hidden_NH, first_head, first_NH, chunk) / len(target_N))
         return means
+
+
+def _plain_pieces(text_BT: torch.Tensor, share: float, piece: int) -> torch.Tensor:
+    """The last rows in pieces [B', T'] of at most `piece` tokens; no rows at all for a share of 0."""
+    n_rows, n_tokens = text_BT.shape
+    piece = min(piece, n_tokens)
+    return text_BT[n_rows - math.ceil(share * n_rows) :, : n_tokens // piece * piece].reshape(-1, piece)
 
 
 def _joined(name: str, terms: list[Term], means: list[torch.Tensor]) -> Loss:

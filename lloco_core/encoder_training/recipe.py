@@ -42,8 +42,10 @@ class AutoCompressorConfig(Concern):
     """Of the next-token loss of the text."""
     answer_weight: float = Field(1.0, gt=0)
     """Of the answers given after compression, in batches that have any."""
-    plain_rows: int = Field(0, ge=0)
-    """The last rows of every batch that are also read without compression, which keeps the language model what it was."""
+    plain_share: float = Field(0.0, ge=0, le=1)
+    """Share of every batch's rows, the last ones, that are also read without compression, which keeps the language model what it was."""
+    plain_tokens: int = Field(2048, ge=2)
+    """They are read in pieces of this many tokens; what is left over is not."""
     plain_weight: float = Field(1.0, gt=0)
     """Of the next-token loss of the plain rows."""
     kl_weight: float = Field(0.0, ge=0)
@@ -53,8 +55,8 @@ class AutoCompressorConfig(Concern):
 
     @model_validator(mode="after")
     def _divergence_has_rows(self) -> AutoCompressorConfig:
-        if self.kl_weight and not self.plain_rows:
-            raise ValueError("kl_weight needs plain_rows: the divergence is taken over them")
+        if self.kl_weight and not self.plain_share:
+            raise ValueError("kl_weight needs plain_share: the divergence is taken over those rows")
         return self
 
 

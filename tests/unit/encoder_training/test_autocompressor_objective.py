@@ -174,7 +174,7 @@ def test_curves_are_the_plain_means() -> None:
 def test_plain_rows_and_divergence_from_the_first_model() -> None:
     first = tiny_model(seed=9).requires_grad_(False)
     module = tiny_module()
-    config = {"plain_rows": 2, "plain_weight": 3.0, "kl_weight": 0.5, "lm_weight": 2.0, "logits_chunk": 7}
+    config = {"plain_share": 0.5, "plain_tokens": 18, "plain_weight": 3.0, "kl_weight": 0.5, "lm_weight": 2.0, "logits_chunk": 7}
     losses = run_objective(module, [], first, **config)
     assert [loss.name for loss in losses] == ["lm", "lm", "plain"]
     assert sum(loss.weight for loss in losses) == pytest.approx(1)
@@ -183,7 +183,7 @@ def test_plain_rows_and_divergence_from_the_first_model() -> None:
     expected = [2.0 / 5.5 * loss for loss in by_hand.losses(cuts_of(), [])]
     for parameter in [*by_hand.stock.parameters(), by_hand.summary]:
         parameter.grad *= 2.0 / 5.5
-    rows = TEXT[1:]
+    rows = TEXT[1:, :36].reshape(4, 18)
     logits, first_logits = by_hand.stock(rows).logits[:, :-1].log_softmax(-1), first(rows).logits[:, :-1].log_softmax(-1)
     plain = -logits.gather(-1, rows[:, 1:, None]).mean()
     divergence = (first_logits.exp() * (first_logits - logits)).sum(-1).mean()

@@ -131,7 +131,7 @@ def mean_of_last(kept: Kept, curve: str, count: int = 10) -> float:
 
 def test_repeated_text_is_learnt_and_random_text_is_not() -> None:
     steps = recipe(steps=25, batches_per_step=1, learning_rate=1e-2)
-    config = objective_config(plain_rows=1)
+    config = objective_config(plain_share=0.1)
     repeated = train(tiny_module(), config, steps, source=CountedSource(lambda _: random_batch(0)))
     fresh = train(tiny_module(), config, steps, source=CountedSource(lambda number: Batch(tokens(2, 24, seed=number), [])))
     for curve in ("lm", "plain"):
