@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from lloco_core.encoder_training.answers import IGNORED, Question, answer_inputs, answer_rows, count_targets, questions_of
+from lloco_core.encoder_training.answers import Question, answer_inputs, answer_rows, count_targets, questions_of
 from lloco_core.encoder_training.cross_entropy import summed_cross_entropy, summed_divergence
 from lloco_core.encoder_training.objective import Curve, Loss
 from lloco_core.encoder_training.segments import cut_row
@@ -127,11 +127,9 @@ class AutoCompressorObjective:
         rows = answer_rows(questions, [vectors.shape[1] for vectors in seen_BPH], seen_BPH[0].device)
         x_MNH = answer_inputs(module.model.embed_tokens(rows.token_ids_MN), seen_BPH, rows.groups)
         hidden_MNH = module.model(inputs_embeds=x_MNH, use_cache=False).last_hidden_state
-        target_MN = rows.labels_MN[:, 1:]
-        predicts_MN = target_MN != IGNORED
+        hidden_AH, n_targets = hidden_MNH.flatten(0, 1)[rows.predicts_A], max(1, len(rows.target_A))
         # in one piece: the number of calls of the output layer must not depend on what this worker is asked
-        hidden_NH, target_N = hidden_MNH[:, :-1][predicts_MN], target_MN[predicts_MN]
-        return summed_cross_entropy(module.lm_head, hidden_NH, target_N, max(1, len(target_N))) / max(1, len(target_N))
+        return summed_cross_entropy(module.lm_head, hidden_AH, rows.target_A, n_targets) / n_targets
 
     def _plain(self, module: AutoCompressorModule, text_BT: torch.Tensor) -> list[torch.Tensor]:
         """Mean loss of rows read without compression, and their mean divergence from the first model if that is wanted."""

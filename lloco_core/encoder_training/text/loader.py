@@ -24,7 +24,7 @@ class TextLoader:
         source: what to make batches of.
         threads: how many make them; the batches are the same for any number.
         ahead: how many are made or ready at a time.
-        pin: put batches into page-locked memory, from which copies to a GPU need not be waited for.
+        pin: put the text of batches into page-locked memory, from which copies to a GPU need not be waited for.
     """
 
     def __init__(self, source: TextSource, threads: int = 1, ahead: int = 4, *, pin: bool = False) -> None:
@@ -81,6 +81,5 @@ class TextLoader:
 
 
 def pinned(batch: Batch) -> Batch:
-    """The same batch in page-locked memory; needs a GPU."""
-    answers = [item._replace(prompt=item.prompt.pin_memory(), answer=item.answer.pin_memory()) for item in batch.answers]
-    return Batch(batch.text_BT.pin_memory(), answers)
+    """The same batch, its text in page-locked memory; needs a GPU."""
+    return Batch(batch.text_BT.pin_memory(), batch.answers)
