@@ -50,7 +50,7 @@ class Run:
         first = 0
         for number, stage in enumerate(self.config.stages):
             last = first + stage.steps
-            with TextLoader(self._source(number), self._text(number).threads, pin=self.trainer.device.type == "cuda") as loader:
+            with TextLoader.of(self._source(number), self._text(number), pin=self.trainer.device.type == "cuda") as loader:
                 if self.position and first < self.trainer.step < last:
                     loader.load_state_dict(self.position)
                 while first <= self.trainer.step < last:

@@ -99,7 +99,7 @@ def train_rank(
     measuring = _Measuring(config, trainee, cache, tokenizer, is_first=rank == 0) if config.validation else None
     with tempfile.TemporaryDirectory(prefix="lloco-curve-") as scratch:
         reports = _Reports(keeper, measuring, Path(scratch, CURVE) if rank == 0 else None, resume_from)
-        with TextLoader(source, config.text.threads, config.text.ahead, pin=device.type == "cuda") as loader:
+        with TextLoader.of(source, config.text, pin=device.type == "cuda") as loader:
             progress = train_encoder(
                 trainee.module, trainee.objective, loader, config.training, report=reports, device=device, resume_from=resume_from
             )
