@@ -97,7 +97,10 @@ class EncoderTrainingConfig(Concern):
     """How an encoder is optimised, whatever its objective."""
 
     learning_rate: float = Field(4e-4, gt=0)
-    """Peak, linear decay to zero. The default is for LoRA."""
+    """Peak of AdamW, linear decay to zero. The default is for LoRA."""
+    muon_learning_rate: float | None = Field(None, gt=0)
+    """Peak of Muon, which then moves the matrices of the decoder layers, and AdamW the rest; both warm up and decay together. For
+    training every parameter, without clipping. None: AdamW moves all."""
     warmup_steps: int = Field(5000, ge=0)
     """Steps with a linearly rising rate."""
     steps: int = Field(ge=1)
@@ -107,15 +110,15 @@ class EncoderTrainingConfig(Concern):
     betas: tuple[float, float] = (0.9, 0.999)
     """Of AdamW."""
     weight_decay: float = Field(0.0, ge=0)
-    """Of AdamW, on matrices."""
-    gradient_clipping: float = Field(1.0, gt=0)
-    """Largest norm of a step's gradient."""
+    """On matrices, times the rate they are moved with."""
+    gradient_clipping: float | None = Field(1.0, gt=0)
+    """Largest norm of a step's gradient; null clips nothing."""
     zero_stage: Literal[2, 3] = 2
     """DeepSpeed ZeRO stage; 3 partitions the weights as well."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of weights and activations; the optimizer keeps float32 copies. `auto`: bfloat16 on a GPU, float32 on a CPU."""
     compiled: Literal["auto", "always", "never"] = "auto"
-    """Compile the decoder layers with `torch.compile`; `auto`: on a GPU, unless `zero_stage` is 3. Costs a minute at the start."""
+    """Compile the decoder layers, and Muon, with `torch.compile`; `auto`: on a GPU, unless `zero_stage` is 3. A minute at the start."""
     checkpoint_steps: int = Field(500, ge=1)
     """Optimizer steps between checkpoints."""
     seed: int = 0
@@ -129,6 +132,14 @@ class EncoderTrainingConfig(Concern):
     def _warm_up_ends(self) -> EncoderTrainingConfig:
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps {self.warmup_steps} leaves nothing of {self.steps} steps; lower it or raise steps")
+        return self
+
+    @model_validator(mode="after")
+    def _muon_is_not_clipped(self) -> EncoderTrainingConfig:
+        if self.muon_learning_rate is not None and self.gradient_clipping is not None:
+            raise ValueError(
+                f"gradient_clipping {self.gradient_clipping:g} would shrink Muon's steps, whose norm is not the gradient's; set it to null"
+            )
         return self
 
     @model_validator(mode="after")
