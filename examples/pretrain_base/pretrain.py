@@ -3,7 +3,7 @@
     python examples/pretrain_base/pretrain.py --out OUT [--config base-30m.yaml]
 
 Tokenizer and token cache are made where they are missing. `--out` receives `tokenizer/`, `curve.jsonl`, `curve.svg`, `checkpoint.pt` to go
-on from, and `model/` in the Hugging Face layout. The same configuration, text, and device give the same run.
+on from, and `model/` in the Hugging Face layout, the tokenizer in it. The same configuration, text, and device give the same run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import time
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from bpe import train_tokenizer
 from trainer import Pretraining, Trainer
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from lloco_core.encoder_training.text.cache import TokenCache
+from lloco_core.encoder_training.text.cache import Split, TokenCache
 from lloco_core.encoder_training.text.config import TextConfig
 from lloco_core.encoder_training.text.loader import TextLoader
 from lloco_core.encoder_training.text.source import TextSource
@@ -39,7 +40,7 @@ class Run:
     def __init__(self, config: Pretraining, out: Path, trainer: Trainer) -> None:
         self.config, self.out, self.trainer = config, out, trainer
         self.tokenizer = TextTokenizer.of(AutoTokenizer.from_pretrained(out / "tokenizer"))
-        self.cache: TokenCache = open_token_cache(self._text(0), self.tokenizer)
+        self.cache: TokenCache = open_token_cache(self._text(0, "train"), self.tokenizer)
         self.position: dict[str, Any] | None = None
         """Of the text within the stage."""
         self.held_out = list(islice(self._batches(0, "validation"), config.validation_batches))
@@ -50,7 +51,8 @@ class Run:
         first = 0
         for number, stage in enumerate(self.config.stages):
             last = first + stage.steps
-            with TextLoader.of(self._source(number), self._text(number), pin=self.trainer.device.type == "cuda") as loader:
+            pin = self.trainer.device.type == "cuda"
+            with TextLoader.of(self._source(number), self._text(number, "train"), pin=pin) as loader:
                 if self.position and first < self.trainer.step < last:
                     loader.load_state_dict(self.position)
                 while first <= self.trainer.step < last:
@@ -72,6 +74,7 @@ class Run:
         model = LlamaForCausalLM(self.trainer.model.config).to(torch.bfloat16)
         model.load_state_dict(self.trainer.model.state_dict())
         model.save_pretrained(self.out / "model", max_shard_size="15MB")
+        shutil.copytree(self.out / "tokenizer", self.out / "model", dirs_exist_ok=True)
         plot(self.out / "curve.jsonl", self.out / "curve.svg")
 
     def resume(self) -> None:
@@ -99,17 +102,19 @@ class Run:
             curve.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
 
-    def _text(self, stage: int) -> TextConfig:
-        """A row is one token longer than the model sees: its last token is only predicted."""
-        row_tokens = self.config.stages[stage].row_tokens + 1
-        rows = {"kind": "packed", "row_tokens": row_tokens}
+    def _text(self, number: int, split: Split) -> TextConfig:
+        """A row is one token longer than the model sees: its last token is only predicted. Held-out rows are text alone."""
+        stage = self.config.stages[number]
+        row_tokens = stage.row_tokens + 1
+        with_answers = stage.with_questions if split == "train" else 0
+        rows = {"kind": "packed", "row_tokens": row_tokens, "with_answers": with_answers, "written_out": 1}
         batch_tokens = max(1, self.config.micro_tokens // (row_tokens - 1)) * row_tokens
-        return TextConfig(**self.config.text, rows=(rows,), batch_tokens=batch_tokens, seed=self.config.seed + stage)
+        return TextConfig(**self.config.text, rows=(rows,), batch_tokens=batch_tokens, seed=self.config.seed + number)
 
-    def _source(self, stage: int, split: str = "train") -> TextSource:
-        return TextSource(self._text(stage), self.cache, self.tokenizer, split)
+    def _source(self, stage: int, split: Split = "train") -> TextSource:
+        return TextSource(self._text(stage, split), self.cache, self.tokenizer, split)
 
-    def _batches(self, stage: int, split: str) -> Any:
+    def _batches(self, stage: int, split: Split) -> Any:
         with TextLoader(self._source(stage, split)) as loader:
             yield from (batch.text_BT for batch in loader)
 

@@ -23,6 +23,8 @@ class Stage(Concern):
 
     row_tokens: int = Field(ge=2)
     steps: int = Field(ge=1)
+    with_questions: float = Field(0, ge=0, le=1)
+    """Share of the rows that end with questions about their text and the answers, by the rules of `text.curriculum`."""
 
 
 class Pretraining(Concern):

@@ -30,6 +30,9 @@ class RowsConfig(Concern):
     """Documents of fewer tokens are left out of these rows. Rows of kind `document` need documents of `row_tokens` anyway."""
     with_answers: float = Field(0, ge=0, le=1)
     """Share of the rows that get questions; the others are plain text."""
+    written_out: float = Field(0, ge=0, le=1)
+    """Share of the rows with questions whose questions and answers are their last tokens, as plain text, instead of being asked after
+    compression. At 1 such rows are for language models."""
 
 
 class CurriculumConfig(Concern):
@@ -43,6 +46,9 @@ class CurriculumConfig(Concern):
     """Weight of questions about the text itself."""
     recall: float = Field(0.2, ge=0)
     """Weight of continuing the text after a cue."""
+    familiar: float = Field(0.5, ge=0, le=1)
+    """Share of the facts whose names and words are single tokens of the vocabulary and whose numbers and codes are short; the others are
+    made up of syllables. A vocabulary with too few such words gives none (`familiar.FEWEST`)."""
     edges: float = Field(0.3, ge=0, le=1)
     """Share of the facts that are the first or the last tokens of the row or of a segment; the others follow a sentence."""
     older: float = Field(0.2, ge=0, le=1)

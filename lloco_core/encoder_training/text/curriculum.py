@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from lloco_core.encoder_training.text import names
 from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES
 from lloco_core.encoder_training.text.facts import Fact, make_fact
+from lloco_core.encoder_training.text.familiar import KnownWords
 from lloco_core.encoder_training.text.literal import ask
 from lloco_core.encoder_training.text.placing import TokenKinds, place_facts
 from lloco_core.encoder_training.text.recall import recall
 from lloco_core.encoder_training.text.reserved import RESERVED_PHRASES, is_reserved
 from lloco_core.encoder_training.text.rowtext import RowText, Sentence, is_whole
+from lloco_core.encoder_training.text.written import write_out
 from lloco_core.finetune.rows import answer_text, prompt_text
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ class AskedRow(NamedTuple):
     """A row with facts in it, and its questions in the order they are asked."""
 
     row_T: np.ndarray
+    body: int
+    """Tokens before the fact that the row ends with; all of them where it ends with none."""
     tasks: list[Task]
 
 
@@ -55,6 +60,7 @@ class Curriculum:
         self.config = config
         self._tokenizer = tokenizer
         self._kinds = TokenKinds(tokenizer.pieces)
+        self._known = KnownWords.of(tokenizer.pieces)
         self._fact_styles = [style for style in FACT_STYLES if style not in config.held_out_styles]
         self._literal_styles = [style for style in LITERAL_STYLES if style not in config.held_out_styles]
 
@@ -63,14 +69,20 @@ class Curriculum:
         count = max(1, len(row_T) // self.config.tokens_per_answer)
         weights = (self.config.facts, self.config.literal, self.config.recall)
         kinds = rng.choices(("facts", "literal", "recall"), weights, k=count)
-        facts = [make_fact(rng.choice(self._fact_styles), rng) for _ in range(kinds.count("facts"))]
-        row_T, placed = place_facts(row_T, facts, self._tokenizer, self._kinds, self.config, rng)
+        row_T, placed = place_facts(row_T, self._facts(kinds.count("facts"), rng), self._tokenizer, self._kinds, self.config, rng)
         text = RowText(row_T, self._tokenizer.pieces)
         made = [Task(fact.style, fact.question, fact.answer, end, end) for fact, _, end in placed]
         made += self._literal(text, [fact for fact, _, _ in placed], kinds.count("literal"), rng)
         made += self._recall(row_T, text, kinds.count("recall"), rng)
         unique = {task.question: self._delayed(task, len(row_T), rng) for task in made if _may_be_asked(task)}
-        return AskedRow(row_T, sorted(unique.values(), key=lambda task: task.after))
+        body = placed[-1].start if placed and placed[-1].end == len(row_T) else len(row_T)
+        return AskedRow(row_T, body, sorted(unique.values(), key=lambda task: task.after))
+
+    def write(self, row_T: np.ndarray, rng: Random) -> np.ndarray:
+        """The row [T] int64 with facts in it and the questions, with their answers, written out at its end."""
+        asked = self.ask(row_T, rng)
+        questions = [torch.cat([prompt, answer]).numpy() for _, prompt, answer in self.tokenise(asked.tasks)]
+        return write_out(asked, questions, rng)
 
     def tokenise(self, tasks: list[Task]) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
         """`after`, prompt ids [P], and answer ids [A] with the end token, int64, of every task, as they are served."""
@@ -81,6 +93,15 @@ class Curriculum:
             (task.after, _tensor(prompt), _tensor(np.append(answer, self._tokenizer.end_id)))
             for task, prompt, answer in zip(tasks, prompts, answers, strict=True)
         ]
+
+    def _facts(self, count: int, rng: Random) -> list[Fact]:
+        """No two have the same question: the row would hold two answers."""
+        made = {}
+        for _ in range(count):
+            known = self._known if rng.random() < self.config.familiar else None
+            fact = make_fact(rng.choice(self._fact_styles), rng, known or names)
+            made[fact.question] = fact
+        return list(made.values())
 
     def _literal(self, text: RowText, facts: list[Fact], count: int, rng: Random) -> Iterator[Task]:
         """Styles take turns, as some suit every sentence and others few."""

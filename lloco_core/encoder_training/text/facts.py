@@ -6,9 +6,13 @@ The wordings are kept apart from the evaluation's needle (`reserved`): no magic,
 from __future__ import annotations
 
 from random import Random
-from typing import NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 from lloco_core.encoder_training.text import names
+
+if TYPE_CHECKING:
+    from lloco_core.encoder_training.text.familiar import KnownWords
 
 _KINDS = ("old", "northern", "hidden", "royal", "silent", "second", "forgotten", "golden", "eastern", "broken", "secret", "lost", "special")
 _THINGS = (
@@ -18,15 +22,6 @@ _THINGS = (
 _PLACES = ("town", "village", "island", "valley", "meeting place", "province", "hiding place", "destination", "landing place")
 _ROLES = ("doctor", "captain", "witness", "painter", "guest", "messenger", "judge", "engineer", "gardener", "pilot", "teacher")
 _GOODS = ("coins", "books", "steps", "birds", "lamps", "letters", "stones", "barrels", "sheep", "bottles", "nails")
-
-_VALUES = {
-    "fact_code": names.code,
-    "fact_number": names.number,
-    "fact_place": names.place,
-    "fact_person": names.person,
-    "fact_year": names.year,
-    "fact_word": names.word,
-}
 
 _WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "fact_code": (
@@ -76,13 +71,13 @@ class Fact(NamedTuple):
     answer: str
 
 
-def make_fact(style: str, rng: Random) -> Fact:
-    """A fact of one of the `fact_` styles."""
+def make_fact(style: str, rng: Random, values: KnownWords | ModuleType = names) -> Fact:
+    """A fact of one of the `fact_` styles, its names, words, and numbers from `names` or known words: what follows `fact_` draws one."""
     sentence, question = rng.choice(_WORDINGS[style])
-    value = _VALUES[style](rng)
+    value = getattr(values, style.removeprefix("fact_"))(rng)
     slots = {
-        "thing": _thing(rng),
-        "person": names.person(rng),
+        "thing": _thing(rng, values),
+        "person": values.person(rng),
         "kind": rng.choice(_KINDS),
         "place": rng.choice(_PLACES),
         "role": rng.choice(_ROLES),
@@ -93,6 +88,6 @@ def make_fact(style: str, rng: Random) -> Fact:
     return Fact(style, told[0].upper() + told[1:], question.format_map(slots), value)
 
 
-def _thing(rng: Random) -> str:
+def _thing(rng: Random, values: KnownWords | ModuleType) -> str:
     thing = rng.choice(_THINGS)
-    return rng.choice((f"the {rng.choice(_KINDS)} {thing}", f"the {thing} of {names.place(rng)}", f"{names.person(rng)}'s {thing}"))
+    return rng.choice((f"the {rng.choice(_KINDS)} {thing}", f"the {thing} of {values.place(rng)}", f"{values.person(rng)}'s {thing}"))

@@ -23,7 +23,7 @@ _NO_NAMES = (
     "then there these they this those though through thus to today together too two under until up upon was we were what when where "
     "which while who whose why with would yes yet you your"
 )
-_NOT_NAMES = frozenset(_NO_NAMES.split())
+NOT_NAMES = frozenset(_NO_NAMES.split())
 """What a sentence may begin with, written large there only."""
 _SAID = "said|cried|asked|replied|answered|exclaimed|whispered|shouted|murmured|added|remarked|observed|declared|called"
 _SAID_BY = re.compile(
@@ -114,13 +114,13 @@ def _fill_in(sentence: str, rng: Random) -> Asked | None:
 
 
 def _may_be_name(who: str) -> bool:
-    return who.split()[0].lower() not in _NOT_NAMES
+    return who.split()[0].lower() not in NOT_NAMES
 
 
 def _as_clause(text: str) -> str:
     """A sentence within a sentence: a first word that is no name loses its capital."""
     first = text.split(maxsplit=1)[0] if text.strip() else ""
-    return text[0].lower() + text[1:] if first.lower() in _NOT_NAMES and first != "I" else text
+    return text[0].lower() + text[1:] if first.lower() in NOT_NAMES and first != "I" else text
 
 
 def _first_words(text: str, count: int) -> str:

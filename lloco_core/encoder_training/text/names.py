@@ -66,5 +66,9 @@ def year(rng: Random) -> str:
 
 def code(rng: Random) -> str:
     """Letters and digits, in one of several forms."""
-    form = rng.choice(("AA-0000", "A0A0A", "000-AAA", "A-000-0", "AAA0000", "00A00A"))
+    return filled(rng.choice(("AA-0000", "A0A0A", "000-AAA", "A-000-0", "AAA0000", "00A00A")), rng)
+
+
+def filled(form: str, rng: Random) -> str:
+    """A form with a letter for every A and a digit for every 0."""
     return "".join(rng.choice(_LETTERS) if sign == "A" else str(rng.randint(0, 9)) if sign == "0" else sign for sign in form)

@@ -85,8 +85,11 @@ class TextSource:
     def _row(self, shape: int, number: int) -> tuple[np.ndarray, list[tuple[int, torch.Tensor, torch.Tensor]]]:
         row_T = self._rows[shape].row(number)
         rng = random.Random(f"{self._config.seed} {shape} {number}")  # noqa: S311 (reproducible, not secret)
-        if self._curriculum is None or rng.random() >= self._config.rows[shape].with_answers:
+        drawn, rows = rng.random(), self._config.rows[shape]
+        if self._curriculum is None or drawn >= rows.with_answers:
             return row_T, []
+        if drawn < rows.with_answers * rows.written_out:
+            return self._curriculum.write(row_T, rng), []
         asked = self._curriculum.ask(row_T, rng)
         return asked.row_T, self._curriculum.tokenise(asked.tasks)
 
