@@ -113,7 +113,7 @@ def _measure(options: argparse.Namespace, device: torch.device, dtype: torch.dty
             progress = train_step(engine, objective, batches, 1, 17, progress)  # reads its loss, so it ends with the card's work
     seconds = time.perf_counter() - started
     n_tokens = progress.tokens - first.tokens
-    segment = options.row_tokens // (config.substeps * config.segments)
+    segment = config.substep_tokens // config.segments
     cost, head = Cost.of(model), 2 * model.config.hidden_size * model.config.vocab_size
     forward = useful_operations([options.row_tokens], cost, segment, config.summary_length) + head * options.row_tokens
     return {

@@ -3,7 +3,7 @@
     python examples/pretrain_base/pretrain.py --out OUT [--config base-30m.yaml]
 
 Tokenizer and token cache are made where they are missing. `--out` receives `tokenizer/`, `curve.jsonl`, `curve.svg`, `checkpoint.pt` to go
-on from, and `model/` in the Hugging Face layout. The same configuration, text, and device give the same run.
+on from, and `model/` in the Hugging Face layout, the tokenizer in it. The same configuration, text, and device give the same run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import time
 from itertools import islice
 from pathlib import Path
@@ -50,7 +51,8 @@ class Run:
         first = 0
         for number, stage in enumerate(self.config.stages):
             last = first + stage.steps
-            with TextLoader(self._source(number), self._text(number, "train").threads, pin=self.trainer.device.type == "cuda") as loader:
+            pin = self.trainer.device.type == "cuda"
+            with TextLoader.of(self._source(number), self._text(number, "train"), pin=pin) as loader:
                 if self.position and first < self.trainer.step < last:
                     loader.load_state_dict(self.position)
                 while first <= self.trainer.step < last:
@@ -72,6 +74,7 @@ class Run:
         model = LlamaForCausalLM(self.trainer.model.config).to(torch.bfloat16)
         model.load_state_dict(self.trainer.model.state_dict())
         model.save_pretrained(self.out / "model", max_shard_size="15MB")
+        shutil.copytree(self.out / "tokenizer", self.out / "model", dirs_exist_ok=True)
         plot(self.out / "curve.jsonl", self.out / "curve.svg")
 
     def resume(self) -> None:

@@ -1,7 +1,7 @@
 """Answers given from the vectors of a substep: rows `[vectors so far ; prompt ; answer]` of one forward pass.
 
 Rows are padded on the right and positions count from 0: under a causal mask nothing that counts sees the padding.
-Shape suffixes: M answers, N positions, B rows of text, P vectors seen, H hidden size.
+Shape suffixes: M answers, N positions, A supervised tokens, B rows of text, P vectors seen, H hidden size.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lloco_core.encoder_training.batch import Answer, Batch
-
-IGNORED = -100
 
 
 class Question(NamedTuple):
@@ -61,8 +59,10 @@ class AnswerRows(NamedTuple):
 
     token_ids_MN: torch.Tensor
     """int64; 0 under vectors and padding."""
-    labels_MN: torch.Tensor
-    """int64; the token itself on answers, `IGNORED` elsewhere. Not shifted."""
+    predicts_A: torch.Tensor
+    """int64; positions of the flattened rows [M * N] that predict a token of an answer."""
+    target_A: torch.Tensor
+    """int64; the token that each of them predicts."""
     groups: list[tuple[int, torch.Tensor]]
     """Per segment with questions, in their order: the segment, and the rows of text the questions are about."""
 
@@ -76,20 +76,22 @@ def answer_rows(questions: Sequence[Question], n_seen: Sequence[int], device: to
         n_seen: vectors seen after each segment of the substep.
     """
     if not questions:
-        shape = (1, n_seen[-1] + 1)
+        nothing = torch.zeros(0, dtype=torch.int64, device=device)
         groups = [(len(n_seen) - 1, torch.zeros(1, dtype=torch.int64, device=device))]
-        return AnswerRows(torch.zeros(shape, dtype=torch.int64, device=device), torch.full(shape, IGNORED, device=device), groups)
+        return AnswerRows(torch.zeros((1, n_seen[-1] + 1), dtype=torch.int64, device=device), nothing, nothing, groups)
     lengths = [n_seen[segment] + len(answer.prompt) + len(answer.answer) for segment, answer in questions]
-    shape = (len(questions), max(lengths))
-    token_ids_MN, labels_MN = torch.zeros(shape, dtype=torch.int64), torch.full(shape, IGNORED)
+    token_ids_MN = torch.zeros((len(questions), max(lengths)), dtype=torch.int64)
+    predicts = []
     for m, (length, (segment, answer)) in enumerate(zip(lengths, questions, strict=True)):
         token_ids_MN[m, n_seen[segment] : length] = torch.cat([answer.prompt, answer.answer])
-        labels_MN[m, length - len(answer.answer) : length] = answer.answer
+        predicts.append(m * max(lengths) + torch.arange(length - len(answer.answer), length) - 1)
+    predicts_A = torch.cat(predicts)
+    target_A = token_ids_MN.flatten()[predicts_A + 1]
     rows_of: dict[int, list[int]] = {}
     for segment, answer in questions:
         rows_of.setdefault(segment, []).append(answer.row)
     groups = [(segment, torch.tensor(rows, device=device)) for segment, rows in rows_of.items()]
-    return AnswerRows(token_ids_MN.to(device), labels_MN.to(device), groups)
+    return AnswerRows(token_ids_MN.to(device), predicts_A.to(device), target_A.to(device), groups)
 
 
 def answer_inputs(tokens_MNH: torch.Tensor, seen_BPH: Sequence[torch.Tensor], groups: Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:

@@ -12,13 +12,14 @@ Shape suffixes: B rows, T tokens, P vectors, S summary length, H hidden size, N 
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from lloco_core.encoder_training.answers import IGNORED, Question, answer_inputs, answer_rows, count_targets, questions_of
+from lloco_core.encoder_training.answers import Question, answer_inputs, answer_rows, count_targets, questions_of
 from lloco_core.encoder_training.cross_entropy import summed_cross_entropy, summed_divergence
 from lloco_core.encoder_training.objective import Curve, Loss
 from lloco_core.encoder_training.segments import cut_row
@@ -61,11 +62,11 @@ class AutoCompressorObjective:
     def losses(self, model: nn.Module, batch: Batch) -> Iterator[Loss]:
         """One loss per substep, then one for the plain rows if there are any."""
         config = self.config
-        cuts = cut_row(batch.text_BT.shape[1], config.substeps, config.segments, config.segment_multiple)
+        cuts = cut_row(batch.text_BT.shape[1], config)
         questions = questions_of(batch, cuts)
         n_text = batch.text_BT.numel() - len(batch.text_BT)
         n_answers = sum(map(count_targets, questions))
-        plain_BT = batch.text_BT[len(batch.text_BT) - min(config.plain_rows, len(batch.text_BT)) :]
+        plain_BT = _plain_pieces(batch.text_BT, config.plain_share, config.plain_tokens)
         whole = config.lm_weight + config.answer_weight * bool(n_answers) + (config.plain_weight + config.kl_weight) * bool(len(plain_BT))
 
         # ZeRO-3 gathers weights on all workers or on none; looked up here, as in a forward pass touching a weight gathers it
@@ -126,11 +127,9 @@ class AutoCompressorObjective:
         rows = answer_rows(questions, [vectors.shape[1] for vectors in seen_BPH], seen_BPH[0].device)
         x_MNH = answer_inputs(module.model.embed_tokens(rows.token_ids_MN), seen_BPH, rows.groups)
         hidden_MNH = module.model(inputs_embeds=x_MNH, use_cache=False).last_hidden_state
-        target_MN = rows.labels_MN[:, 1:]
-        predicts_MN = target_MN != IGNORED
+        hidden_AH, n_targets = hidden_MNH.flatten(0, 1)[rows.predicts_A], max(1, len(rows.target_A))
         # in one piece: the number of calls of the output layer must not depend on what this worker is asked
-        hidden_NH, target_N = hidden_MNH[:, :-1][predicts_MN], target_MN[predicts_MN]
-        return summed_cross_entropy(module.lm_head, hidden_NH, target_N, max(1, len(target_N))) / max(1, len(target_N))
+        return summed_cross_entropy(module.lm_head, hidden_AH, rows.target_A, n_targets) / n_targets
 
     def _plain(self, module: AutoCompressorModule, text_BT: torch.Tensor) -> list[torch.Tensor]:
         """Mean loss of rows read without compression, and their mean divergence from the first model if that is wanted."""
@@ -144,6 +143,13 @@ class AutoCompressorObjective:
             first_NH, first_head = first_BTH[:, :-1].flatten(0, 1), self.first_model.get_output_embeddings()
             means.append(summed_divergence(module.lm_head, hidden_NH, first_head, first_NH, chunk) / len(target_N))
         return means
+
+
+def _plain_pieces(text_BT: torch.Tensor, share: float, piece: int) -> torch.Tensor:
+    """The last rows in pieces [B', T'] of at most `piece` tokens; no rows at all for a share of 0."""
+    n_rows, n_tokens = text_BT.shape
+    piece = min(piece, n_tokens)
+    return text_BT[n_rows - math.ceil(share * n_rows) :, : n_tokens // piece * piece].reshape(-1, piece)
 
 
 def _joined(name: str, terms: list[Term], means: list[torch.Tensor]) -> Loss:

@@ -10,12 +10,13 @@ def compile_layers(model: nn.Module) -> int:
 
     Weights, names, and results stay (but for rounding). Not for ZeRO-3, which fetches weights within the layers.
     """
-    layers = {id(layer): layer for stack in _stacks(model) for layer in stack}
+    layers = {id(layer): layer for stack in layer_stacks(model) for layer in stack}
     for layer in layers.values():
         layer.compile(dynamic=True)
     return len(layers)
 
 
-def _stacks(model: nn.Module) -> list[nn.ModuleList]:
+def layer_stacks(model: nn.Module) -> list[nn.ModuleList]:
+    """The decoder layers of every model in there."""
     found = (getattr(module, "layers", None) for module in model.modules())
     return [layers for layers in found if isinstance(layers, nn.ModuleList)]

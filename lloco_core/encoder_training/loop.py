@@ -49,9 +49,9 @@ class Progress:
     curves: dict[str, float] = field(default_factory=dict)
     """Of the last step: mean of each kind of loss over its supervised tokens, by name."""
     learning_rate: float | None = None
-    """Of the last step."""
+    """AdamW's in the last step."""
     gradient_norm: float | None = None
-    """Of the last step, before clipping."""
+    """Of the last step, before clipping. Where Muon moves matrices, it is their step that counts, not their gradient."""
     tokens: int = 0
     """Tokens of text read."""
     seconds: float = 0.0

@@ -27,10 +27,13 @@ class AutoCompressorConfig(Concern):
     """Summary vectors per segment (S), where the checkpoint is a plain language model; else it says."""
     accumulate: bool = True
     """Every later segment sees all vectors; False is the RMT variant, which carries the newest only."""
-    substeps: int = Field(2, ge=1)
-    """Equal parts of a row. Gradients reach through the segments of one part; vectors are detached between parts."""
+    substep_tokens: int = Field(3072, ge=2)
+    """Rows are read in equal parts of about this many tokens, a shorter row in one. Gradients reach through the segments of one part;
+    vectors are detached between parts."""
     segments: int = Field(2, ge=1)
     """Segments per substep, cut at random places."""
+    even_cuts: float = Field(0.0, ge=0, le=1)
+    """Share of the batches whose segments are all equally long, as they are for an encoder that serves."""
     segment_multiple: int = Field(1, ge=1)
     """Cuts are at multiples of this many tokens from the substep's start: few shapes to compile, and no shorter segments."""
     segment_checkpointing: bool = False
@@ -39,8 +42,10 @@ class AutoCompressorConfig(Concern):
     """Of the next-token loss of the text."""
     answer_weight: float = Field(1.0, gt=0)
     """Of the answers given after compression, in batches that have any."""
-    plain_rows: int = Field(0, ge=0)
-    """The last rows of every batch that are also read without compression, which keeps the language model what it was."""
+    plain_share: float = Field(0.0, ge=0, le=1)
+    """Share of every batch's rows, the last ones, that are also read without compression, which keeps the language model what it was."""
+    plain_tokens: int = Field(2048, ge=2)
+    """They are read in pieces of this many tokens; what is left over is not."""
     plain_weight: float = Field(1.0, gt=0)
     """Of the next-token loss of the plain rows."""
     kl_weight: float = Field(0.0, ge=0)
@@ -50,8 +55,8 @@ class AutoCompressorConfig(Concern):
 
     @model_validator(mode="after")
     def _divergence_has_rows(self) -> AutoCompressorConfig:
-        if self.kl_weight and not self.plain_rows:
-            raise ValueError("kl_weight needs plain_rows: the divergence is taken over them")
+        if self.kl_weight and not self.plain_share:
+            raise ValueError("kl_weight needs plain_share: the divergence is taken over those rows")
         return self
 
 
@@ -92,7 +97,10 @@ class EncoderTrainingConfig(Concern):
     """How an encoder is optimised, whatever its objective."""
 
     learning_rate: float = Field(4e-4, gt=0)
-    """Peak, linear decay to zero. The default is for LoRA."""
+    """Peak of AdamW, linear decay to zero. The default is for LoRA."""
+    muon_learning_rate: float | None = Field(None, gt=0)
+    """Peak of Muon, which then moves the matrices of the decoder layers, and AdamW the rest; both warm up and decay together. For
+    training every parameter, without clipping. None: AdamW moves all."""
     warmup_steps: int = Field(5000, ge=0)
     """Steps with a linearly rising rate."""
     steps: int = Field(ge=1)
@@ -102,15 +110,15 @@ class EncoderTrainingConfig(Concern):
     betas: tuple[float, float] = (0.9, 0.999)
     """Of AdamW."""
     weight_decay: float = Field(0.0, ge=0)
-    """Of AdamW, on matrices."""
-    gradient_clipping: float = Field(1.0, gt=0)
-    """Largest norm of a step's gradient."""
+    """On matrices, times the rate they are moved with."""
+    gradient_clipping: float | None = Field(1.0, gt=0)
+    """Largest norm of a step's gradient; null clips nothing."""
     zero_stage: Literal[2, 3] = 2
     """DeepSpeed ZeRO stage; 3 partitions the weights as well."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of weights and activations; the optimizer keeps float32 copies. `auto`: bfloat16 on a GPU, float32 on a CPU."""
     compiled: Literal["auto", "always", "never"] = "auto"
-    """Compile the decoder layers with `torch.compile`; `auto`: on a GPU, unless `zero_stage` is 3. Costs a minute at the start."""
+    """Compile the decoder layers, and Muon, with `torch.compile`; `auto`: on a GPU, unless `zero_stage` is 3. A minute at the start."""
     checkpoint_steps: int = Field(500, ge=1)
     """Optimizer steps between checkpoints."""
     seed: int = 0
@@ -124,6 +132,14 @@ class EncoderTrainingConfig(Concern):
     def _warm_up_ends(self) -> EncoderTrainingConfig:
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps {self.warmup_steps} leaves nothing of {self.steps} steps; lower it or raise steps")
+        return self
+
+    @model_validator(mode="after")
+    def _muon_is_not_clipped(self) -> EncoderTrainingConfig:
+        if self.muon_learning_rate is not None and self.gradient_clipping is not None:
+            raise ValueError(
+                f"gradient_clipping {self.gradient_clipping:g} would shrink Muon's steps, whose norm is not the gradient's; set it to null"
+            )
         return self
 
     @model_validator(mode="after")

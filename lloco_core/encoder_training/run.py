@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lloco_core.config import REFERENCE_MODEL, ClusterConfig, Concern, Uri
 from lloco_core.encoder_training.recipe import AutoCompressorConfig, EncoderTrainingConfig, IcaeRecipe, LoraRecipe
@@ -58,6 +58,14 @@ class EncoderRunConfig(Concern):
     """`auto` takes GPUs where the cluster has them."""
     cluster: ClusterConfig = ClusterConfig()
     """Of it, `train_workers` and the settings of a local cluster matter here."""
+
+    @model_validator(mode="after")
+    def _muon_moves_whole_matrices(self) -> EncoderRunConfig:
+        if self.training.muon_learning_rate is not None and (self.kind == "icae" or self.lora is not None):
+            raise ValueError(
+                "training.muon_learning_rate is for whole matrices, but adapters are trained; leave it out, or set lora to null (not icae)"
+            )
+        return self
 
     def public(self) -> dict[str, Any]:
         """The configuration as plain data for records. It holds no secrets by construction."""

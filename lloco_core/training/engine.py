@@ -38,17 +38,29 @@ def join_process_group(device: torch.device) -> None:
 
 
 def wrap_model(
-    model: torch.nn.Module, optimizer: Optimizer, schedule: LRScheduler, *, zero_stage: int, bf16: bool, config: dict[str, Any]
+    model: torch.nn.Module,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    *,
+    zero_stage: int,
+    bf16: bool,
+    config: dict[str, Any],
+    reduce_scatter: bool = True,
 ) -> DeepSpeedEngine:
     """Put a model and the optimizer of its trainable parameters under ZeRO. The process group must exist.
 
     Args:
         config: what else DeepSpeed is to know, batch sizes and accumulation above all.
+        reduce_scatter: a worker receives the gradients of its own share only.
     """
     deepspeed = _deepspeed()
     shared = {
         "gradient_clipping": GRADIENT_CLIPPING,
-        "zero_optimization": {"stage": zero_stage, "stage3_param_persistence_threshold": PERSISTENCE_THRESHOLD},
+        "zero_optimization": {
+            "stage": zero_stage,
+            "stage3_param_persistence_threshold": PERSISTENCE_THRESHOLD,
+            "reduce_scatter": reduce_scatter,
+        },
         "zero_allow_untested_optimizer": True,
         "bf16": {"enabled": bf16},
         "steps_per_print": 2**62,

@@ -30,7 +30,7 @@ engine.PERSISTENCE_THRESHOLD = 0
 
 def train(job: dict) -> None:
     folder = Path(job["folder"])
-    config = objective_config(segment_checkpointing=True, logits_chunk=16, plain_rows=1)
+    config = objective_config(segment_checkpointing=True, logits_chunk=16, plain_share=0.1)
     module = training_module(job["base"], config, LoraRecipe(r=4, dropout=0.2) if job["lora"] else None)
     curve = []
 

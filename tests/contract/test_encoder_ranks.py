@@ -17,7 +17,10 @@ from tests.contract.rank_processes import launch
 SCRIPT = Path(__file__).with_name("encoder_rank.py")
 STEPS = 6
 STAGES = pytest.mark.parametrize("stage", [2, 3])
-KINDS = pytest.mark.parametrize("kind", ["full", "lora"])
+RECIPES = {"full": {}, "lora": {}, "muon": {"muon_learning_rate": 0.01, "gradient_clipping": None}}
+CLOSE = {"full": 1e-3, "lora": 1e-3, "muon": 3e-3}
+"""Of trained weights. Muon rounds to bfloat16 in between."""
+KINDS = pytest.mark.parametrize("kind", list(RECIPES))
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -35,11 +38,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def job(name: str, kind: str, resume_from: Path | None = None, **recipe: object) -> dict:
         (root / name).mkdir()
         common = {"base": str(root / "base"), "lora": kind == "lora", "resume_from": resume_from and str(resume_from)}
-        return common | {"folder": str(root / name), "recipe": {"steps": STEPS, **recipe}}
+        return common | {"folder": str(root / name), "recipe": {"steps": STEPS, **RECIPES[kind], **recipe}}
 
-    launch(SCRIPT, root, 1, [job(f"one-{kind}", kind) for kind in ("full", "lora")])
+    launch(SCRIPT, root, 1, [job(f"one-{kind}", kind) for kind in RECIPES])
     jobs = []
-    for kind in ("full", "lora"):
+    for kind in RECIPES:
         for stage in (2, 3):
             name = f"{kind}-{stage}"
             jobs.append(job(f"two-{name}", kind, zero_stage=stage, checkpoint_steps=3))
@@ -65,13 +68,15 @@ def test_two_ranks_equal_one(kind: str, stage: int, runs: Path) -> None:
         assert two["curves"].keys() == one["curves"].keys() >= {"lm", "plain"}
         for name in ("loss", "learning_rate", "tokens"):
             assert two[name] == pytest.approx(one[name], rel=1e-4), name
-        assert two["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=2e-3)
+        assert two["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-2 if kind == "muon" else 2e-3)
         assert two["curves"] == pytest.approx(one["curves"], rel=1e-4)
     assert any("answer" in step["curves"] for step in expected)
     reference = weights(runs / f"one-{kind}")
     base = load_file(runs / "base" / "model.safetensors")
     for name, tensor in weights(runs / f"two-{kind}-{stage}").items():
-        torch.testing.assert_close(tensor, reference[name], atol=1e-3, rtol=0)
+        torch.testing.assert_close(tensor, reference[name], atol=CLOSE[kind], rtol=0)
+        if "_proj" in name:
+            assert (tensor - reference[name]).norm() <= 0.1 * (reference[name] - base[name]).norm(), name
         if "q_proj" in name:
             assert (tensor - base[name]).abs().max() > 5e-3, "nothing was trained"
 

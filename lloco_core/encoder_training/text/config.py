@@ -121,6 +121,9 @@ class TextConfig(Concern):
     """Order of documents and rows, and everything random about questions."""
     threads: int = Field(1, ge=1)
     """Threads that make batches; their number changes nothing else."""
+    loader_processes: int = Field(0, ge=0)
+    """Processes that make batches in place of the threads, which take turns with the training for one interpreter. Worth their start
+    where a small model reads questions faster than about half a million tokens a second."""
     ahead: int = Field(4, ge=1)
     """Batches that are ready or being made."""
 

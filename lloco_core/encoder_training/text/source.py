@@ -42,6 +42,7 @@ class TextSource:
     def __init__(
         self, config: TextConfig, cache: TokenCache, tokenizer: TextTokenizer, split: Split = "train", rank: int = 0, world_size: int = 1
     ) -> None:
+        self._arguments = (config, cache, tokenizer, split, rank, world_size)
         self._config = config
         self._tokenizer = tokenizer
         self._rank = rank
@@ -54,6 +55,9 @@ class TextSource:
         shapes = [shape.model_dump() for shape in config.rows]
         self.fingerprint = digest([cache.contents, split, config.validation, shapes, config.curriculum.model_dump(), config.seed])
         """Names everything that decides about the rows and their order, but not ranks and batches."""
+
+    def __reduce__(self) -> tuple[type[TextSource], tuple[object, ...]]:
+        return TextSource, self._arguments
 
     @property
     def rows_per_epoch(self) -> tuple[int, ...]:

@@ -44,6 +44,9 @@ class TextTokenizer:
             raise ConfigurationError(f"tokenizer {tokenizer.name_or_path!r} has no EOS token; set eos_token in tokenizer_config.json")
         return cls(tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id)
 
+    def __reduce__(self) -> tuple[type[TextTokenizer], tuple[str, int]]:
+        return TextTokenizer, (self.definition, self.end_id)
+
     @cached_property
     def fingerprint(self) -> str:
         """Names the definition."""

@@ -21,7 +21,7 @@ ROWS, LENGTH = 3, 41
 TEXT = tokens(ROWS, LENGTH, seed=1)
 ANSWERS = [answer(0, 4, 2, 3), answer(2, 4, 5, 1), answer(2, LENGTH, 1, 4), answer(1, 19, 0, 2), answer(0, 0, 3, 1)]
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-4}
-SHAPES = {"substeps": 2, "segments": 2}
+SHAPES = {"substep_tokens": LENGTH // 2, "segments": 2}
 
 
 def surprise(logits: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
@@ -88,15 +88,15 @@ class ByHand:
         return found | {"embed_summary.weight": self.summary.grad}
 
 
-def cuts_of(substeps: int = 2, segments: int = 2, multiple: int = 1) -> list[list[int]]:
+def cuts_of(**shape: float) -> list[list[int]]:
     torch.manual_seed(SEED)
-    return cut_row(LENGTH, substeps, segments, multiple)
+    return cut_row(LENGTH, objective_config(**{**SHAPES, **shape}))
 
 
 def run_objective(module: AutoCompressorModule, answers: list[Answer], first_model: Any = None, **config: Any) -> list[Loss]:
     torch.manual_seed(SEED)
     losses = []
-    for loss in AutoCompressorObjective(objective_config(**config), first_model).losses(module, Batch(TEXT, answers)):
+    for loss in AutoCompressorObjective(objective_config(**{**SHAPES, **config}), first_model).losses(module, Batch(TEXT, answers)):
         (loss.mean * loss.weight).backward()
         losses.append(loss._replace(mean=loss.mean.detach()))
     return losses
@@ -132,12 +132,16 @@ def test_losses_and_gradients_equal_the_derivation(base: str, accumulate: bool, 
     assert_same_gradients(gradients(module), by_hand.gradients())
 
 
-@pytest.mark.parametrize(("substeps", "segments", "multiple"), [(1, 1, 1), (1, 4, 1), (3, 2, 4), (4, 1, 1)])
-def test_other_numbers_of_substeps_and_segments(substeps: int, segments: int, multiple: int) -> None:
+@pytest.mark.parametrize(
+    ("substeps", "segments", "multiple", "even"), [(1, 1, 1, 0), (1, 4, 1, 0), (3, 2, 4, 0), (4, 1, 1, 0), (2, 3, 9, 1)]
+)
+def test_other_numbers_of_substeps_and_segments(substeps: int, segments: int, multiple: int, even: float) -> None:
     by_hand = ByHand("llama_tied", accumulate=True)
-    expected = by_hand.losses(cuts_of(substeps, segments, multiple), ANSWERS, lm_weight=0.5, answer_weight=2.0)
+    shape = {"substep_tokens": LENGTH // substeps, "segments": segments, "segment_multiple": multiple, "even_cuts": even}
+    cuts = cuts_of(**shape)
+    assert [len(cut) for cut in cuts] == [segments + 1] * substeps
+    expected = by_hand.losses(cuts, ANSWERS, lm_weight=0.5, answer_weight=2.0)
     module = tiny_module()
-    shape = {"substeps": substeps, "segments": segments, "segment_multiple": multiple}
     losses = run_objective(module, ANSWERS, lm_weight=0.5, answer_weight=2.0, **shape)
     assert added(losses) == pytest.approx(expected, rel=1e-5)
     assert_same_gradients(gradients(module), by_hand.gradients())
@@ -170,7 +174,7 @@ def test_curves_are_the_plain_means() -> None:
 def test_plain_rows_and_divergence_from_the_first_model() -> None:
     first = tiny_model(seed=9).requires_grad_(False)
     module = tiny_module()
-    config = {"plain_rows": 2, "plain_weight": 3.0, "kl_weight": 0.5, "lm_weight": 2.0, "logits_chunk": 7}
+    config = {"plain_share": 0.5, "plain_tokens": 18, "plain_weight": 3.0, "kl_weight": 0.5, "lm_weight": 2.0, "logits_chunk": 7}
     losses = run_objective(module, [], first, **config)
     assert [loss.name for loss in losses] == ["lm", "lm", "plain"]
     assert sum(loss.weight for loss in losses) == pytest.approx(1)
@@ -179,7 +183,7 @@ def test_plain_rows_and_divergence_from_the_first_model() -> None:
     expected = [2.0 / 5.5 * loss for loss in by_hand.losses(cuts_of(), [])]
     for parameter in [*by_hand.stock.parameters(), by_hand.summary]:
         parameter.grad *= 2.0 / 5.5
-    rows = TEXT[1:]
+    rows = TEXT[1:, :36].reshape(4, 18)
     logits, first_logits = by_hand.stock(rows).logits[:, :-1].log_softmax(-1), first(rows).logits[:, :-1].log_softmax(-1)
     plain = -logits.gather(-1, rows[:, 1:, None]).mean()
     divergence = (first_logits.exp() * (first_logits - logits)).sum(-1).mean()
@@ -196,7 +200,7 @@ def test_plain_rows_and_divergence_from_the_first_model() -> None:
 def kept_tensors(**config: Any) -> list[torch.Tensor]:
     kept: list[torch.Tensor] = []
     module = tiny_module()
-    objective = AutoCompressorObjective(objective_config(substeps=1, **config))
+    objective = AutoCompressorObjective(objective_config(substep_tokens=LENGTH, **config))
     torch.manual_seed(SEED)
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
         next(objective.losses(module, Batch(TEXT, [])))
@@ -220,7 +224,7 @@ def test_every_batch_draws_other_break_points_and_equal_seeds_the_same() -> None
     drawn = []
     for seed in (1, 2, 1):
         torch.manual_seed(seed)
-        drawn.append(cut_row(3000, 2, 2, 100))
+        drawn.append(cut_row(3000, objective_config(substep_tokens=1500, segment_multiple=100)))
     assert drawn[0] == drawn[2] != drawn[1]
 
 
@@ -228,7 +232,7 @@ def test_break_points_are_uniform_distinct_and_multiples() -> None:
     torch.manual_seed(0)
     counts: dict[int, int] = {}
     for _ in range(2000):
-        first, second = cut_row(64, 2, 3, 8)
+        first, second = cut_row(64, objective_config(substep_tokens=32, segments=3, segment_multiple=8))
         assert (first[0], first[-1], second[0], second[-1]) == (0, 32, 32, 64)
         assert first == sorted(set(first))
         assert all(cut % 8 == 0 for cut in first)
@@ -238,9 +242,20 @@ def test_break_points_are_uniform_distinct_and_multiples() -> None:
     assert all(abs(count - 4000 / 3) < 120 for count in counts.values())
 
 
+def test_the_share_of_even_cuts_is_that_of_the_recipe() -> None:
+    torch.manual_seed(0)
+    even = [[0, 24, 48], [48, 72, 96]]
+    drawn = [cut_row(96, objective_config(substep_tokens=48, even_cuts=0.25)) == even for _ in range(400)]
+    assert 70 < sum(drawn) < 130
+
+
+def test_rows_have_substeps_of_about_the_tokens_of_the_recipe() -> None:
+    assert [len(cut_row(n, objective_config())) for n in (512, 1536, 3072, 6144, 24_576)] == [1, 1, 1, 2, 8]
+
+
 def test_rows_that_are_too_short_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="20 tokens cannot be cut into 2 segments at multiples of 32"):
-        cut_row(40, 2, 2, 32)
+        cut_row(40, objective_config(substep_tokens=20, segment_multiple=32))
 
 
 @pytest.mark.parametrize("wrong", [answer(ROWS, 1, 1, 1), answer(0, LENGTH + 1, 1, 1), answer(0, 1, 2, 0)], ids=["row", "place", "empty"])

@@ -121,7 +121,7 @@ def test_break_points_differ_from_batch_to_batch() -> None:
     drawn = set()
     for number in range(20):
         torch.manual_seed(batch_seed(0, number // 2, number % 2))
-        drawn.add(str(cut_row(1000, 2, 2, 1)))
+        drawn.add(str(cut_row(6144, objective_config())))
     assert len(drawn) == 20
 
 
@@ -131,7 +131,7 @@ def mean_of_last(kept: Kept, curve: str, count: int = 10) -> float:
 
 def test_repeated_text_is_learnt_and_random_text_is_not() -> None:
     steps = recipe(steps=25, batches_per_step=1, learning_rate=1e-2)
-    config = objective_config(plain_rows=1)
+    config = objective_config(plain_share=0.1)
     repeated = train(tiny_module(), config, steps, source=CountedSource(lambda _: random_batch(0)))
     fresh = train(tiny_module(), config, steps, source=CountedSource(lambda number: Batch(tokens(2, 24, seed=number), [])))
     for curve in ("lm", "plain"):
@@ -158,7 +158,7 @@ def recall(shuffled: bool) -> Callable[[int], Batch]:
 def test_answers_are_read_from_the_vectors() -> None:
     """Shuffled answers cannot be, nor any from a frozen decoder: their loss stays at the entropy of four tokens, log 4 = 1.39."""
     steps = recipe(steps=100, batches_per_step=1, learning_rate=1e-2)
-    config = objective_config(substeps=1, answer_weight=4.0)
+    config = objective_config(answer_weight=4.0)
     true, shuffled = (train(tiny_module(), config, steps, source=CountedSource(recall(flag))) for flag in (False, True))
     frozen = tiny_module()
     frozen.requires_grad_(False).embed_summary.requires_grad_(True)

@@ -147,12 +147,12 @@ def test_ranks_take_the_same_shapes_by_their_shares(cache: TokenCache, mixed: Te
     assert Counter(shapes[0]) == {(2, 128): 30, (4, 64): 10, (1, 256): 10}
 
 
-def test_batches_are_the_same_for_any_number_of_threads(cache: TokenCache, mixed: TextConfig, tokenizer: TextTokenizer) -> None:
+def test_batches_are_the_same_for_any_threads_and_processes(cache: TokenCache, mixed: TextConfig, tokenizer: TextTokenizer) -> None:
     made = []
-    for threads, ahead in ((1, 1), (1, 5), (4, 9)):
-        with TextLoader(TextSource(mixed, cache, tokenizer), threads, ahead) as loader:
+    for threads, processes, ahead in ((1, 0, 1), (1, 0, 5), (4, 0, 9), (1, 2, 3)):
+        with TextLoader(TextSource(mixed, cache, tokenizer), threads, processes, ahead) as loader:
             made.append(first(loader, 25))
-    assert made[0] == made[1] == made[2]
+    assert made[0] == made[1] == made[2] == made[3]
     assert sum(len(answers) for _, answers in made[0]) > 20
     other = TextSource(mixed.model_copy(update={"seed": 1}), cache, tokenizer)
     with TextLoader(other) as loader:
