@@ -2,9 +2,9 @@
 
     python -m benchmarks.reference --text books=data/text/gutenberg-00.jsonl.zst articles=data/text/wiki-00.jsonl.zst --cache .lloco/text
 
-Needles (length x depth, zero-shot), inserted facts, literal questions made by rule, and perplexity behind compressed segments, all on
-documents that were never trained on; the same for an untrained encoder of the same base and, with `--icae`, for an ICAE. Needs neither
-Ray nor a store.
+Needles (length x depth, zero-shot), inserted facts of known words and of rare strings, literal questions made by rule, and perplexity
+behind compressed segments, all on documents that were never trained on; the same for an untrained encoder of the same base and, with
+`--icae`, for an ICAE. Needs neither Ray nor a store.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.haystacks import haystacks
 from benchmarks.machine import provenance
 from lloco_core.compressor import AutoCompressor, ContextEncoder, load_encoder, locate_checkpoint
 from lloco_core.compressor.checkpoint import load_base
-from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES, TextConfig
+from lloco_core.encoder_training.text.config import LITERAL_STYLES, CurriculumConfig, TextConfig
 from lloco_core.encoder_training.text.tokenising import open_token_cache
 from lloco_core.encoder_training.text.tokens import TextTokenizer
 from lloco_core.encoder_training.validation import Validation
@@ -31,7 +31,7 @@ from lloco_core.errors import LlocoError
 from lloco_core.evaluation.asking import answer_cases
 from lloco_core.evaluation.needle import DEPTHS, build_cases
 from lloco_core.evaluation.needle_table import needle_table, plot_needles
-from lloco_core.evaluation.rule_questions import build_rule_cases, measure_rule_questions
+from lloco_core.evaluation.rule_questions import TABLES, build_rule_cases, measure_rule_questions, styles_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -115,7 +115,8 @@ class Measuring:
 
     def _questions(self, kind: Kind, tokenizer: TextTokenizer) -> list[RuleCase]:
         arguments = (kind.cache, kind.config, tokenizer)
-        return [case for styles in (FACT_STYLES, LITERAL_STYLES) for case in build_rule_cases(*arguments, styles, self.size.n_documents)]
+        tables = [table for table in TABLES if styles_of(table, kind.config.curriculum)]
+        return [case for table in tables for case in build_rule_cases(*arguments, table, self.size.n_documents)]
 
     def _perplexity(self, kind: Kind, tokenizer: TextTokenizer) -> Table:
         length = self.encoder.segment_length
@@ -143,6 +144,7 @@ def _kind(text: str, tokenizer: TextTokenizer, options: argparse.Namespace) -> K
         validation=options.validation,
         seed=options.seed,
         processes=options.processes,
+        curriculum=CurriculumConfig(held_out_styles=options.held_out),
     )
     return Kind(name or Path(paths[0]).name.partition(".")[0], config, open_token_cache(config, tokenizer))
 
@@ -186,7 +188,8 @@ def _write(result: Table, options: argparse.Namespace, started: float) -> None:
 
 
 def _about(options: argparse.Namespace, seconds: float) -> Table:
-    given = " ".join(f"--{name} {' '.join(map(str, _named(name, value)))}" for name, value in vars(options).items() if value is not None)
+    values = {name.replace("_", "-"): _named(name, value) for name, value in vars(options).items() if value not in (None, ())}
+    given = " ".join(f"--{name} {' '.join(map(str, value))}" for name, value in values.items())
     about = provenance(f"python -m benchmarks.reference {given}", PACKAGES)
     if options.device.startswith("cuda"):
         about["hardware"]["gpu"] = torch.cuda.get_device_name()
@@ -197,6 +200,8 @@ def _named(option: str, value: Any) -> list[Any]:
     """A value without the folders of this machine."""
     if option == "text":
         return [f"{kind}={','.join(map(_name, files.split(',')))}" for kind, _, files in (text.rpartition("=") for text in value)]
+    if option == "held_out":
+        return value
     return [_name(value)] if option in ("model", "base", "icae", "drop", "cache", "out") else [value]
 
 
@@ -213,6 +218,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--text", nargs="+", required=True, help="kind=file[,file]; the first kind is that of the perplexity table")
     parser.add_argument("--drop", help="ids to leave out, as in TextConfig.drop")
     parser.add_argument("--validation", type=float, default=0.005, help="share of held-out documents; not above that of the training")
+    parser.add_argument(
+        "--held-out", nargs="+", default=(), choices=LITERAL_STYLES, help="literal styles that training left out, for a table of their own"
+    )
     parser.add_argument("--cache", type=Path, required=True, help="folder for tokens")
     parser.add_argument("--processes", type=int, default=1, help="that tokenise")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

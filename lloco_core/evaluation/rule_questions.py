@@ -3,6 +3,13 @@
 A document here is a piece of a held-out one, as long as all others; facts stand in it as they do in training, and every question is
 asked behind all of it. Facts are scored by exact match, literal questions by token F1.
 
+| table | asks |
+|---|---|
+| `facts_em` | facts of known words and short numbers |
+| `rare_facts_em` | facts of made-up strings, of many tokens each |
+| `literal_f1` | literal questions of the styles that training asks |
+| `held_out_f1` | literal questions of the styles that it leaves out |
+
 Shape suffixes: N questions, T tokens.
 """
 
@@ -11,7 +18,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -26,12 +33,16 @@ if TYPE_CHECKING:
     from lloco_core.compressor.encoder import ContextEncoder
     from lloco_core.config import AnswerConfig
     from lloco_core.encoder_training.text.cache import TokenCache
-    from lloco_core.encoder_training.text.config import Style, TextConfig
+    from lloco_core.encoder_training.text.config import CurriculumConfig, Style, TextConfig
+    from lloco_core.encoder_training.text.curriculum import Task
     from lloco_core.encoder_training.text.tokens import TextTokenizer
     from lloco_core.evaluation.asking import Context
 
 ROW_TOKENS = 3072
 """Two published segments; with question and answer within 4,096 positions, so that the full text can be read too."""
+RuleTable = Literal["facts_em", "rare_facts_em", "literal_f1", "held_out_f1"]
+TABLES: tuple[RuleTable, ...] = get_args(RuleTable)
+FACT_TABLES: tuple[RuleTable, ...] = ("facts_em", "rare_facts_em")
 FACT_CONTEXTS: tuple[Context, ...] = ("vectors", "wrong", "none")
 LITERAL_CONTEXTS: tuple[Context, ...] = ("vectors", "wrong", "none", "full_text")
 DIGITS = 2
@@ -48,35 +59,51 @@ class RuleCase:
     question: str
     answer: str
     style: str
+    table: RuleTable
+
+
+def styles_of(table: RuleTable, curriculum: CurriculumConfig) -> tuple[Style, ...]:
+    """What a table asks; none where the curriculum holds no style, or every style, out."""
+    styles = FACT_STYLES if table in FACT_TABLES else LITERAL_STYLES
+    return tuple(style for style in styles if (style in curriculum.held_out_styles) == (table == "held_out_f1"))
 
 
 def build_rule_cases(
     cache: TokenCache,
     text: TextConfig,
     tokenizer: TextTokenizer,
-    styles: Sequence[Style],
+    table: RuleTable,
     n_documents: int,
     row_tokens: int = ROW_TOKENS,
 ) -> list[RuleCase]:
-    """Questions of these styles about one piece each of up to `n_documents` held-out documents, drawn with the seed of the text.
+    """Questions for one table about one piece each of up to `n_documents` held-out documents, drawn with the seed of the text.
 
     Args:
         cache: the text; documents of its validation share are taken.
-        text: its configuration: share, seed, and the curriculum, whose held-out styles may be asked here.
+        text: its configuration: share, seed, and the curriculum that says which styles training asks.
         tokenizer: of the encoder.
-        styles: facts or literal styles.
+        table: one with `styles_of`.
         n_documents: wanted.
         row_tokens: of a piece.
 
     Raises:
-        DatasetError: no held-out document is long enough, or none suits a rule.
+        DatasetError: no held-out document is long enough, none suits a rule, or the curriculum leaves the table no style.
     """
+    styles = styles_of(table, text.curriculum)
+    if not styles:
+        raise DatasetError(f"{table} has no styles: curriculum.held_out_styles is {list(text.curriculum.held_out_styles)}; leave it out")
     held = cache.documents("validation", text.validation)
     documents = held[cache.n_tokens[held] >= row_tokens]
-    curriculum = Curriculum(text.curriculum.only(*styles).model_copy(update={"older": 0.0}), tokenizer)
+    changes = {"older": 0.0, "familiar": float(table == "facts_em")}
+    curriculum = Curriculum(text.curriculum.only(*styles).model_copy(update=changes), tokenizer)
     names = cache.ids()
     drawn = np.random.default_rng(text.seed).permutation(documents)[:n_documents].tolist()
-    cases = [case for number in drawn for case in _cases(names[number], _document(cache, number), row_tokens, curriculum, text.seed)]
+    rows = ((names[number], *_asked(names[number], _document(cache, number), row_tokens, curriculum, text.seed)) for number in drawn)
+    cases = [
+        RuleCase(f"{table}/{name}/{task.style}/{order}", name, row_T, task.question, task.answer, task.style, table)
+        for name, row_T, tasks in rows
+        for order, task in enumerate(tasks)
+    ]
     if not cases:
         raise DatasetError(
             f"{len(documents)} of {len(held)} held-out documents have {row_tokens} tokens, and no question of the styles {list(styles)} "
@@ -89,13 +116,11 @@ def _document(cache: TokenCache, number: int) -> np.ndarray:
     return cache.tokens[int(cache.starts[number]) : int(cache.starts[number + 1])]
 
 
-def _cases(name: str, ids_T: np.ndarray, row_tokens: int, curriculum: Curriculum, seed: int) -> list[RuleCase]:
+def _asked(name: str, ids_T: np.ndarray, row_tokens: int, curriculum: Curriculum, seed: int) -> tuple[np.ndarray, list[Task]]:
     rng = random.Random(f"{seed} {name}")  # noqa: S311 (reproducible, not secret)
     start = rng.randint(0, len(ids_T) - row_tokens)
-    row_T, tasks = curriculum.ask(ids_T[start : start + row_tokens].astype(np.int64), rng)
-    return [
-        RuleCase(f"{name}/{task.style}/{order}", name, row_T, task.question, task.answer, task.style) for order, task in enumerate(tasks)
-    ]
+    asked = curriculum.ask(ids_T[start : start + row_tokens].astype(np.int64), rng)
+    return asked.row_T, asked.tasks
 
 
 def measure_rule_questions(
@@ -106,16 +131,17 @@ def measure_rule_questions(
     batch: int = 16,
     bootstrap: Bootstrap = Bootstrap(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
-    """Ask in every context and score: `facts_em`, `literal_f1`, or both, whatever the cases hold; see `rule_table`.
+    """Ask in every context and score: every table that the cases hold; see `rule_table`.
 
     Args:
         contexts: None: those of each kind in the checkpoint's table.
     """
     tables = {}
-    for key, styles, usual in (("facts_em", FACT_STYLES, FACT_CONTEXTS), ("literal_f1", LITERAL_STYLES, LITERAL_CONTEXTS)):
-        if chosen := [case for case in cases if case.style in styles]:
+    for table in TABLES:
+        if chosen := [case for case in cases if case.table == table]:
             asking = Asking(encoder, chosen, config, batch)
-            tables[key] = rule_table(chosen, {context: asking.answers(context) for context in contexts or usual}, bootstrap)
+            asked = contexts or (FACT_CONTEXTS if table in FACT_TABLES else LITERAL_CONTEXTS)
+            tables[table] = rule_table(chosen, {context: asking.answers(context) for context in asked}, bootstrap)
     return tables
 
 

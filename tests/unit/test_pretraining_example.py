@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import random
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ def config(tmp_path: Path) -> Path:
     documents = [{"id": f"d{number}", "text": " ".join(made.choices(WORDS, k=400)) + "."} for number in range(40)]
     (tmp_path / "text.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
     values = yaml.safe_load((EXAMPLE / "base-30m.yaml").read_text())
-    values["text"] = {"files": [str(tmp_path / "text.jsonl")], "cache": str(tmp_path / "cache"), "validation": 0.2}
+    values["text"] |= {"files": [str(tmp_path / "text.jsonl")], "cache": str(tmp_path / "cache"), "validation": 0.2}
+    values["text"] |= {"drop": None, "processes": 1}
     values["shape"] |= SHAPE | {"num_key_value_heads": 4, "max_position_embeddings": 64}
     values |= {"stages": [{"row_tokens": 32, "steps": 6}, {"row_tokens": 64, "steps": 2}], "step_tokens": 512, "micro_tokens": 256}
     values |= {"warmup_steps": 2, "log_every": 1, "validate_every": 4, "validation_batches": 2}
@@ -65,6 +67,27 @@ def test_a_run_in_pieces_is_the_run(pretrain, config: Path, tmp_path: Path):
     assert steps[: len(whole)] == steps[len(whole) :]
     weights = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["model"] for name in ("whole", "pieces")]
     assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
+
+
+def test_a_share_of_the_training_rows_ends_with_questions(pretrain, config: Path, tmp_path: Path):
+    values = yaml.safe_load(config.read_text()) | {"stages": [{"row_tokens": 512, "steps": 1, "with_questions": 0.5}]}
+    values["text"]["curriculum"]["tokens_per_answer"] = 128
+    settings = pretrain.Pretraining(**values)
+    pretrain.train_tokenizer(pretrain.TextConfig(**settings.text), 300, tmp_path / "out" / "tokenizer", 40)
+    made = pretrain.Run(settings, tmp_path / "out", None)
+    prompt = made.tokenizer.encode(["\nQuestion:"])[0].tolist()
+    written = []
+    with pretrain.TextLoader(made._source(0)) as loader:
+        for batch in islice(loader, 40):
+            assert batch.text_BT.shape == (1, 513)
+            assert not batch.answers
+            written.append(_holds(batch.text_BT[0].tolist(), prompt))
+    assert 10 < sum(written) < 30
+    assert not any(_holds(rows_BT[0].tolist(), prompt) for rows_BT in made.held_out)
+
+
+def _holds(row: list[int], ids: list[int]) -> bool:
+    return any(row[at : at + len(ids)] == ids for at in range(len(row)))
 
 
 def test_another_configuration_does_not_go_on_with_a_checkpoint(pretrain, config: Path, tmp_path: Path):

@@ -59,6 +59,23 @@ def test_the_whole_table_is_measured_at_scale_one():
     assert min(small.n_haystacks, small.n_documents, small.n_windows) == 2  # intervals need two
 
 
+def test_styles_that_training_left_out_have_a_table_of_their_own(tmp_path):
+    rows = [{"id": f"doc{number}", "text": story(f"asked{number}", 200)} for number in range(8)]
+    (tmp_path / "text.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = ["--text", f"stories={tmp_path / 'text.jsonl'}", "--cache", str(tmp_path / "cache"), "--validation", "0.5", "--device", "cpu"]
+    tokenizer, asked = TextTokenizer((locate_checkpoint("reference") / "tokenizer.json").read_text(), end_id=2), {}
+    for held_out in ([], ["--held-out", "fill_in", "who_did"]):
+        options = reference.parse(given + held_out)
+        kind = reference._kind(options.text[0], tokenizer, options)
+        cases = reference.Measuring(None, None, reference.Size.at(0.1), options)._questions(kind, tokenizer)
+        asked[len(held_out)] = {table: {case.style for case in cases if case.table == table} for table in {case.table for case in cases}}
+        assert ("--held-out fill_in who_did" in reference._about(options, 1.0)["command"]) == bool(held_out)
+    assert asked[0].keys() == {"facts_em", "rare_facts_em", "literal_f1"}
+    assert {"fill_in", "who_did"} <= asked[0]["literal_f1"]
+    assert asked[3]["held_out_f1"] == {"fill_in", "who_did"}
+    assert asked[3]["literal_f1"] == asked[0]["literal_f1"] - {"fill_in", "who_did"}
+
+
 def test_the_result_names_no_folder_of_this_machine():
     options = reference.parse(
         ["--text", "books=/a/b.jsonl,/a/c.jsonl", "--cache", "/somewhere/cache", "--base", "/a/lm", "--device", "cpu"]

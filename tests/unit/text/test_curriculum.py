@@ -13,9 +13,11 @@ from pydantic import ValidationError
 import lloco_core
 from lloco_core.compressor.tokenizing import load_tokenizer
 from lloco_core.config import AnswerConfig
-from lloco_core.encoder_training.text import facts, names
+from lloco_core.encoder_training.text import facts, familiar, names
 from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES, STYLES, CurriculumConfig
 from lloco_core.encoder_training.text.curriculum import AskedRow, Curriculum
+from lloco_core.encoder_training.text.familiar import KnownWords
+from lloco_core.encoder_training.text.literal import NOT_NAMES
 from lloco_core.encoder_training.text.placing import TokenKinds, place_facts
 from lloco_core.encoder_training.text.reserved import RESERVED_CITIES, is_reserved
 from lloco_core.encoder_training.text.tokens import TextTokenizer
@@ -150,10 +152,10 @@ def test_questions_about_older_segments_come_after_later_text(rows: list[np.ndar
 
 
 def test_the_needle_and_its_cities_are_never_told(rows: list[np.ndarray], tokenizer: TextTokenizer) -> None:
-    rng = random.Random(0)
+    rng, known = random.Random(0), KnownWords.of(tokenizer.pieces)
     for style in FACT_STYLES:
-        for _ in range(1500):
-            fact = facts.make_fact(style, rng)
+        for number in range(2500):
+            fact = facts.make_fact(style, rng, known if number >= 1500 else names)
             assert not is_reserved(f"{fact.sentence} {fact.question} {fact.answer}")
             assert not re.search(r"magic|\bcity is\b", fact.sentence)
             assert fact.answer in fact.sentence
@@ -178,6 +180,54 @@ def test_names_do_not_run_out() -> None:
     rng = random.Random(0)
     for make, most_common in ((names.person, 2), (names.place, 8), (names.code, 4), (names.number, 12), (names.word, 20)):
         assert Counter(make(rng) for _ in range(5000)).most_common(1)[0][1] <= most_common
+
+
+def test_known_words_are_single_tokens_that_can_be_names(tokenizer: TextTokenizer) -> None:
+    known = KnownWords.of(tokenizer.pieces)
+    assert known
+    assert {"William", "Germany", "Green"} <= set(known.names)
+    assert {"water", "island"} <= set(known.words)
+    assert {"London", "City", "When", "However", "These", "Several", "This"}.isdisjoint(known.names)
+    assert {"their", "magic", "would"}.isdisjoint(known.words)
+    every = (*known.names, *known.words)
+    assert len(set(every)) == len(every)
+    assert all(len(ids_T) == 1 for ids_T in tokenizer.encode([f" {text}" for text in every]))
+    assert NOT_NAMES.isdisjoint(text.lower() for text in every)
+
+
+def test_familiar_values_are_short_and_known(tokenizer: TextTokenizer) -> None:
+    known, rng = KnownWords.of(tokenizer.pieces), random.Random(0)
+    forms = {"fact_code": "[A-Z]{2}[0-9]{2}", "fact_number": "[1-9][0-9]{1,3}", "fact_year": "[12][0-9]{3}"}
+    forms |= {"fact_place": "[A-Z][a-z]{3,}", "fact_person": "[A-Z][a-z]{3,} [A-Z][a-z]{3,}", "fact_word": "[a-z]{5,}"}
+    for style in FACT_STYLES:
+        answers = [facts.make_fact(style, rng, known).answer for _ in range(300)]
+        assert all(re.fullmatch(forms[style], answer) for answer in answers)
+        assert len(set(answers)) > 80
+        capitals = {word for _ in range(300) for word in re.findall(r"(?<= )[A-Z][a-z]+", facts.make_fact(style, rng, known).sentence)}
+        assert capitals <= set(known.names)
+
+
+def test_a_share_of_the_facts_is_familiar(rows: list[np.ndarray], tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = config().only("fact_place")
+    known = set(KnownWords.of(tokenizer.pieces).names)
+    for share, low, high in ((0, 0, 0), (0.5, 0.35, 0.65), (1, 1, 1)):
+        curriculum = Curriculum(places.model_copy(update={"familiar": share}), tokenizer)
+        answers = [task.answer for row in asked(rows * 3, curriculum) for task in row.tasks]
+        assert low <= sum(answer in known for answer in answers) / len(answers) <= high
+    assert KnownWords.of(tokenizer.pieces[:1000]) is None
+    monkeypatch.setattr(familiar, "FEWEST", 10_000)
+    made_up = Curriculum(places.model_copy(update={"familiar": 1.0}), tokenizer)
+    assert not known & {task.answer for row in asked(rows, made_up) for task in row.tasks}
+
+
+def test_no_row_tells_two_answers_to_one_question(rows: list[np.ndarray], tokenizer: TextTokenizer) -> None:
+    curriculum = Curriculum(config(tokens_per_answer=8, edges=0).only("fact_word"), tokenizer)
+    told: Counter[int] = Counter()
+    for row in asked(rows, curriculum):
+        said = re.findall(r"The (\w+) word is", text_of(row.row_T, tokenizer))
+        assert len(set(said)) == len(said)
+        told[len(said)] += 1
+    assert max(told) > 4
 
 
 def test_prompts_and_answers_are_those_that_are_served(rows: list[np.ndarray]) -> None:
