@@ -32,7 +32,7 @@ def config(tmp_path: Path) -> Path:
     (tmp_path / "text.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
     values = yaml.safe_load((EXAMPLE / "base-30m.yaml").read_text())
     values["text"] |= {"files": [str(tmp_path / "text.jsonl")], "cache": str(tmp_path / "cache"), "validation": 0.2}
-    values["text"] |= {"drop": None, "processes": 1}
+    values["text"] |= {"drop": None, "processes": 1, "loader_processes": 0}
     values["shape"] |= SHAPE | {"num_key_value_heads": 4, "max_position_embeddings": 64}
     values |= {"stages": [{"row_tokens": 32, "steps": 6}, {"row_tokens": 64, "steps": 2}], "step_tokens": 512, "micro_tokens": 256}
     values |= {"warmup_steps": 2, "log_every": 1, "validate_every": 4, "validation_batches": 2}
