@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+import tempfile
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -41,7 +44,12 @@ class TextLoader:
         self._ahead = max(ahead, 2 * processes)
         self._pin = pin
         self._in_processes = processes > 0
-        self._pool = _processes(source, processes) if processes else ThreadPoolExecutor(threads, thread_name_prefix="text")
+        self._scratch = tempfile.TemporaryDirectory(prefix="lloco-loader-")
+        self._pool: Executor
+        if processes:
+            self._pool = _processes(source, processes, Path(self._scratch.name, "source.pickle"))
+        else:
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="text")
         self._making: deque[_Made] = deque()
         self._next = source.start
 
@@ -85,6 +93,7 @@ class TextLoader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.shutdown(cancel_futures=True)
+        self._scratch.cleanup()
 
     def _fill(self) -> None:
         while len(self._making) < self._ahead:
@@ -93,9 +102,10 @@ class TextLoader:
             self._next = self._source.after(self._next)
 
 
-def _processes(source: TextSource, number: int) -> Executor:
+def _processes(source: TextSource, number: int, path: Path) -> Executor:
+    path.write_bytes(pickle.dumps(source))  # in a file: what a pipe cannot hold keeps one child from starting until the last has read it
     # spawn: a forked child would inherit the threads' locks of tokenizers, torch, and boto3
-    return ProcessPoolExecutor(number, get_context("spawn"), initializer=_Process.start, initargs=(source,))
+    return ProcessPoolExecutor(number, get_context("spawn"), initializer=_Process.start, initargs=(path,))
 
 
 class _Process:
@@ -104,10 +114,10 @@ class _Process:
     source: TextSource
 
     @classmethod
-    def start(cls, source: TextSource) -> None:
+    def start(cls, path: Path) -> None:
         """Called once in every process."""
         torch.set_num_threads(1)
-        cls.source = source
+        cls.source = pickle.loads(path.read_bytes())  # noqa: S301 (written by the parent)
 
 
 Sent = tuple[np.ndarray, list[tuple[int, int, np.ndarray, np.ndarray]]]

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -127,10 +128,13 @@ def encode_documents(documents: Iterable[TextDocument], tokenizer: TextTokenizer
     if processes == 1:
         yield from (_encode(tokenizer, batch) for batch in batches)
         return
-    start = (tokenizer.definition, tokenizer.end_id)
-    # spawn: a forked child would inherit the threads' locks of tokenizers, torch, and boto3
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_Worker.start, initargs=start) as pool:
-        yield from _in_order(pool, _Worker.encode, batches, AHEAD * processes)
+    with tempfile.TemporaryDirectory(prefix="lloco-tokenizer-") as folder:
+        definition = Path(folder, "tokenizer.json")  # a pipe cannot hold it, and would keep one child from starting until the last has read
+        definition.write_text(tokenizer.definition, encoding="utf-8")
+        start = (definition, tokenizer.end_id)
+        # spawn: a forked child would inherit the threads' locks of tokenizers, torch, and boto3
+        with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_Worker.start, initargs=start) as pool:
+            yield from _in_order(pool, _Worker.encode, batches, AHEAD * processes)
 
 
 def _in_order(pool: Executor, call: Callable[..., _Encoded], batches: Iterable[list[TextDocument]], most: int) -> Iterator[_Encoded]:
@@ -168,9 +172,9 @@ class _Worker:
     tokenizer: TextTokenizer
 
     @classmethod
-    def start(cls, definition: str, end_id: int) -> None:
+    def start(cls, definition: Path, end_id: int) -> None:
         """Called once in every process."""
-        cls.tokenizer = TextTokenizer(definition, end_id)
+        cls.tokenizer = TextTokenizer(definition.read_text(encoding="utf-8"), end_id)
 
     @classmethod
     def encode(cls, batch: list[TextDocument]) -> _Encoded:
