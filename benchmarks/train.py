@@ -22,6 +22,7 @@ import torch
 from benchmarks import machine, shapes
 from benchmarks.clocks import CardWatch
 from benchmarks.useful import SUSTAINED_SECONDS, Cost, matrix_ceiling, useful_operations
+from lloco_core.encoder_training.attention import use_causal_attention
 from lloco_core.encoder_training.autocompressor import AutoCompressorObjective
 from lloco_core.encoder_training.batch import Answer, Batch
 from lloco_core.encoder_training.engine import build_engine
@@ -97,6 +98,7 @@ def _measure(options: argparse.Namespace, device: torch.device, dtype: torch.dty
         steps=10_000, warmup_steps=10, batches_per_step=1, zero_stage=options.zero_stage, compiled=options.compiled
     )
     join_process_group(device)
+    use_causal_attention(model)
     module = AutoCompressorModule(model.requires_grad_(True), weights.summary_SH)
     engine = build_engine(module.to(device), recipe, device)
     objective, progress = AutoCompressorObjective(config), Progress()

@@ -16,6 +16,7 @@ from torch import nn
 
 from lloco_core.compressor.autocompressor import AutoCompressor
 from lloco_core.compressor.checkpoint import SUMMARY_KEY, build_causal_lm, locate_checkpoint, read_config, read_weights
+from lloco_core.encoder_training.attention import use_causal_attention
 from lloco_core.errors import CheckpointError
 from lloco_core.training.engine import gathered
 from lloco_core.training.lora import add_lora
@@ -82,6 +83,7 @@ def training_module(
             f"{folder} has {len(summary_SH)} summary vectors per segment, not summary_length {config.summary_length}; set it to that"
         )
     causal_lm.config.update({"summary_length": len(summary_SH), "accumulate_summary": config.accumulate})
+    use_causal_attention(causal_lm)
     causal_lm.requires_grad_(lora is None)
     if lora is not None:
         add_lora(causal_lm, r=lora.r, alpha=lora.alpha, dropout=lora.dropout, seed=seed)

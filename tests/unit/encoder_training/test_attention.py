@@ -1,0 +1,41 @@
+"""Attention in training asks the device nothing, and is the stock model's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from transformers import MistralConfig, MistralForCausalLM, masking_utils
+
+from lloco_core.encoder_training.attention import NAME, use_causal_attention
+from tests.unit.encoder_training.tiny_encoder import tiny_model, tokens
+
+ROWS = tokens(2, 9, seed=4)
+
+
+class Asked(Exception):
+    """The model looked for packed sequences, which reads from the device."""
+
+
+def test_no_answer_is_read_from_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*_: object) -> None:
+        raise Asked
+
+    stock, model = tiny_model(seed=1), tiny_model(seed=1)
+    expected = stock(ROWS, use_cache=False).logits
+    use_causal_attention(model)
+    monkeypatch.setattr(masking_utils, "find_packed_sequence_indices", ask)
+    torch.testing.assert_close(model(ROWS, use_cache=False).logits, expected)
+    with pytest.raises(Asked):
+        stock(ROWS, use_cache=False)
+    assert NAME not in json.dumps(model.config.to_dict()), "a checkpoint would name it"
+
+
+def test_a_sliding_window_stays() -> None:
+    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    torch.manual_seed(0)
+    model = MistralForCausalLM(MistralConfig(**shape, vocab_size=64, sliding_window=3, attn_implementation="sdpa"))
+    before = model(ROWS, use_cache=False).logits
+    use_causal_attention(model)
+    torch.testing.assert_close(model(ROWS, use_cache=False).logits, before)
