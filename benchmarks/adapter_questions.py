@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TRAIN_DOCUMENTS, TEST_DOCUMENTS = 512, 128
 """Of every kind of text, at scale 1."""
+FEWEST = 4
+"""Documents of a data set: two for each of two halves."""
 TOKENS_PER_ANSWER: dict[Split, int] = {"train": 192, "validation": 384}
 """Tokens of a piece for every question about it: more documents with fewer questions give the test narrower intervals."""
 
@@ -88,7 +90,7 @@ def _by_rule(kinds: Sequence[Kind], tokenizer: TextTokenizer, split: Split, n_do
 
 def _first_documents(examples: list[Example], counts: Counts) -> list[Example]:
     names = list(dict.fromkeys(example.document_id for example in examples))
-    chosen = set(names[: max(4, round(counts.share * len(names)))])
+    chosen = set(names[: max(FEWEST, round(counts.share * len(names)))])
     return [example for example in examples if example.document_id in chosen]
 
 

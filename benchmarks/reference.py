@@ -44,7 +44,7 @@ RESULT = Path(__file__).resolve().parent / "results" / "reference.json"
 LENGTHS = (1500, 3000, 6000, 12_000, 18_000, 24_000, 32_000)
 HAYSTACKS, DOCUMENTS, WINDOWS = 6, 48, 96
 """Of every kind of text, at scale 1."""
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "peft", "deepspeed")
 PATHS = frozenset({"model", "base", "icae", "drop", "cache", "out", "fairytaleqa", "squad"})
 """Options whose folders a result file does not name."""
 Table = dict[str, Any]
