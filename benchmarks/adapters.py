@@ -65,7 +65,7 @@ def measure(options: argparse.Namespace, recipe: FinetuneConfig = RECIPE) -> Tab
     with tempfile.TemporaryDirectory(prefix="lloco-adapters-") as folder:
         for plan in _plans(encoder, options):
             print(plan.name, flush=True)
-            of_part = recipe.model_copy(update={"epochs": EPOCHS[plan.name]})
+            of_part = recipe.model_copy(update={"epochs": EPOCHS[plan.name], "learning_rate": options.learning_rate})
             table = Part(plan.folds(), readers, of_part, Path(folder, plan.name)).table(plan.conditions)
             result[plan.name] = table | {
                 "says": sentence(table),
@@ -109,6 +109,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.set_defaults(held_out=["fill_in"])
     parser.add_argument("--fairytaleqa", type=Path, help="checkout of uci-soe/FairytaleQAData")
     parser.add_argument("--squad", type=Path, help="a JSON file of SQuAD 1.1")
+    parser.add_argument("--learning-rate", type=float, default=RECIPE.learning_rate, help="of every adapter")
     parser.add_argument("--batch", type=int, default=512, help="questions answered at once")
     parser.add_argument("--text-batch", type=int, default=16, help="whole texts trained on at once; a divisor of 128")
     parser.add_argument("--out", type=Path, default=RESULT)

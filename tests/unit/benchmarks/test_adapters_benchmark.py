@@ -54,8 +54,9 @@ def options(tmp_path_factory, checkpoint):
     articles = [_article(f"Article {number}") for number in range(4)]
     (folder / "squad.json").write_text(json.dumps({"version": "1.1", "data": articles}))
     given = ["--model", str(checkpoint), "--text", f"stories={folder / 'text.jsonl'}", "--cache", str(folder / "cache"), "--device", "cpu"]
-    given += ["--validation", "0.5", "--fairytaleqa", str(folder / "tales"), "--squad", str(folder / "squad.json"), "--scale", "0.005"]
-    return adapters.parse([*given, "--text-batch", "4", "--out", str(folder / "adapters.json")])
+    given += ["--validation", "0.5", "--fairytaleqa", str(folder / "tales"), "--squad", str(folder / "squad.json")]
+    given += ["--scale", "0.005", "--learning-rate", "0.03", "--text-batch", "4"]
+    return adapters.parse([*given, "--out", str(folder / "adapters.json")])
 
 
 def _write_fairytales(base: Path, split: str) -> None:
@@ -142,6 +143,7 @@ def test_the_result_has_every_part_and_condition(options):
         assert table["adapters"].keys() == trained
         losses = [tuple(fold["first_loss"] for fold in table["adapters"][condition]) for condition in trained]
         assert len(set(losses)) == len(trained)  # each read something else
+        assert table["recipe"]["learning_rate"] == 0.03
         assert f"{table['questions']} questions about {table['documents']} documents" in table["says"]
     assert [len(folds) for folds in result["squad"]["adapters"].values()] == [2, 2]
     assert (result["squad"]["questions"], result["squad"]["documents"]) == (12, 4)
