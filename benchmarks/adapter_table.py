@@ -75,9 +75,11 @@ class Part:
                     adapters.setdefault(condition.name, []).append(training)
             scores[condition.name] = score(asked, answers)
         train = {name for fold in self._folds for name in fold.train.tokens}
+        limit = self._readers["trained"].text_limit
         return _scored(scores) | {
             "questions": len(asked),
             "documents": len({example.cluster for example in asked}),
+            "documents_longer_than_full_text": sum(len(ids_T) > limit for fold in self._folds for ids_T in fold.test.tokens.values()),
             "train_documents": len(train),
             "adapters": adapters,
         }

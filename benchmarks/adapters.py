@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 RESULT = reference.RESULT.with_name("adapters.json")
 EPOCHS = {"left_out_style": 2, "fairytaleqa": 1, "squad": 3}
-"""A pass over all questions about stories costs 26M tokens with the full text."""
+"""A pass over all questions about stories is 27M tokens with the full text."""
 RECIPE = FinetuneConfig(learning_rate=1e-3, global_batch=128, micro_batch=128, gradient_checkpointing=False)
 SHOWN = {"r", "alpha", "dropout", "learning_rate", "warmup_ratio", "epochs", "global_batch", "seed"}
 STYLE_DOCUMENTS = "adapters: read as text in encoder training, never with these styles of questions; test: held out from it; styles"

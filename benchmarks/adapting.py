@@ -94,15 +94,20 @@ class Reader:
         self._untouched = copy.deepcopy(encoder.model)  # adapters of the answering model are loaded into the other
         self._answerer = LocalAnswerer(encoder, wording)
 
+    @property
+    def text_limit(self) -> int:
+        """Tokens of a text that can be read with a question behind them."""
+        return max(1, self.encoder.model.config.max_position_embeddings - ROOM)
+
     def contexts(self, reads: Reads, questions: QuestionSet) -> Contexts:
         """What comes before the questions, by document."""
-        tokens, limit = questions.tokens, self.encoder.model.config.max_position_embeddings - ROOM
+        tokens = questions.tokens
         if reads == "none":
             return dict.fromkeys(tokens)
         if reads == "cut_text":
             return {name: ids_T[: max(1, len(ids_T) // CUT)] for name, ids_T in tokens.items()}
         if reads == "full_text":
-            return {name: ids_T[: max(1, limit)] for name, ids_T in tokens.items()}
+            return {name: ids_T[: self.text_limit] for name, ids_T in tokens.items()}
         found = self.encoder.encode(list(tokens.values()))
         return {name: vectors_PH.half().numpy() for name, vectors_PH in zip(tokens, found, strict=True)}
 

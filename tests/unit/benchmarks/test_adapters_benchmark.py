@@ -146,6 +146,7 @@ def test_the_result_has_every_part_and_condition(options):
         assert table["recipe"]["learning_rate"] == 0.03
         assert f"{table['questions']} questions about {table['documents']} documents" in table["says"]
     assert [len(folds) for folds in result["squad"]["adapters"].values()] == [2, 2]
+    assert result["left_out_style"]["documents_longer_than_full_text"] == result["left_out_style"]["documents"]
     assert (result["squad"]["questions"], result["squad"]["documents"]) == (12, 4)
     assert (result["fairytaleqa"]["questions"], result["fairytaleqa"]["train_documents"]) == (4, 2)
     assert "/" not in result["command"]
