@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
-
-import contextlib
 
 import torch.distributed as dist  # noqa: E402
 
