@@ -42,7 +42,7 @@ def run_config(folder: Path, output: str, **changes: Any) -> EncoderRunConfig:
     values: dict[str, Any] = {
         "start": str(folder / "base"),
         "output": output,
-        "autocompressor": {"summary_length": 3},
+        "autocompressor": {"summary_length": 3, "substep_tokens": 24},
         "lora": {"r": 4, "dropout": 0.1},
         "icae": {"memory_tokens": 4, "segment_length": 12, "r": 4, "alpha": 8},
         "segment_length": SEGMENT,
