@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM, masking_utils
+from transformers import masking_utils
 
 from lloco_core.encoder_training.attention import NAME, use_causal_attention
 from lloco_core.encoder_training.icae_module import IcaeModule
@@ -34,9 +34,7 @@ def test_no_answer_is_read_from_the_device(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_sliding_window_stays() -> None:
-    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
-    torch.manual_seed(0)
-    model = MistralForCausalLM(MistralConfig(**shape, vocab_size=64, sliding_window=3, attn_implementation="sdpa"))
+    model = tiny_model("mistral_window", sliding_window=3)
     before = model(ROWS, use_cache=False).logits
     use_causal_attention(model)
     torch.testing.assert_close(model(ROWS, use_cache=False).logits, before)
