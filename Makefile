@@ -104,6 +104,11 @@ benchmark-encode: setup ## Measure the encoder on this machine (card or CPU) and
 	$(BIN)/python benchmarks/encode.py $(ARGS)
 	$(BIN)/python benchmarks/encode.py --readme
 
+.PHONY: benchmark-train
+benchmark-train: setup ## Measure the speed of encoder training on this machine and update the table in docs/training.md
+	$(BIN)/python benchmarks/train.py $(ARGS)
+	$(BIN)/python benchmarks/train.py --docs
+
 .PHONY: readme-tables
 readme-tables: setup ## Update the tables of README and docs from the result files
 	$(BIN)/python benchmarks/night.py --readme
@@ -112,6 +117,7 @@ readme-tables: setup ## Update the tables of README and docs from the result fil
 	$(BIN)/python benchmarks/pipeline.py --docs
 	$(BIN)/python benchmarks/scale.py --docs
 	$(BIN)/python benchmarks/compaction.py --docs
+	$(BIN)/python benchmarks/train.py --docs
 	$(BIN)/python benchmarks/parsing.py --docs
 
 .PHONY: benchmark-vectors

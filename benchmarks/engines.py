@@ -39,15 +39,10 @@ def build_engine(name: str, weights: Weights, batch_tokens: int | None = None) -
 def build_encoder(weights: Weights, quantization: str, batch_tokens: int | None) -> AutoCompressor:
     """The package's encoder."""
     from lloco_core.compressor import AutoCompressor
+    from lloco_core.compressor.options import EngineOptions
 
-    return AutoCompressor(
-        weights.model,
-        weights.summary_SH,
-        weights.folder,
-        segment_length=weights.segment_length,
-        batch_tokens=batch_tokens,
-        quantization=quantization,
-    )
+    options = EngineOptions(batch_tokens=batch_tokens, quantization=quantization)
+    return AutoCompressor(weights.model, weights.summary_SH, weights.folder, weights.segment_length, options)
 
 
 def release_memory() -> None:

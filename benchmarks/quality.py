@@ -94,7 +94,11 @@ def continuation(name: str, text: str, encoder: AutoCompressor) -> Continuation:
 
 
 def needle_cases(texts: Texts, encoder: AutoCompressor) -> list[Case]:
-    """Every document with a needle at every depth, at the next end of a sentence; cities take turns."""
+    """Every document with a needle at every depth, at the next end of a sentence; cities take turns.
+
+    The committed figures are of these cases. `evaluation.needle.build_cases` has others: it counts the needle's tokens in the length
+    and passes over cities that the haystack names.
+    """
     cases = []
     for text in texts.values():
         end = encoder.tokenize(text)[1][HAYSTACK - 1, 1]

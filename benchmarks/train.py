@@ -3,7 +3,8 @@
 `python benchmarks/train.py --shape llama3.2-1b` trains an AutoCompressor with random weights on random tokens: DeepSpeed, compiled
 layers, gradients through the segments of a substep, questions after compression. Useful operations are those of a forward pass with the
 soft prompt read once (as in `benchmarks/encode.py`), the output layer at every token of text, and twice that backward; what is
-computed again to save memory does not count. The ceiling is measured in the same run. Writes `train-<card>-<shape>.json`.
+computed again to save memory does not count. The ceiling is measured in the same run. Writes `train-<card>-<shape>.json`; `--docs`
+puts the figures of all such files into docs/training.md between the markers.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from lloco_core.training.engine import join_process_group
 
 PACKAGES = ("torch", "transformers", "deepspeed", "triton")
 PROMPT_TOKENS, ANSWER_TOKENS = 16, 8
+RESULTS, DOCS = machine.ROOT / "benchmarks" / "results", machine.ROOT / "docs" / "training.md"
+START, END = "<!-- train:start -->", "<!-- train:end -->"
 
 
 class RandomRows:
@@ -59,6 +62,9 @@ class RandomRows:
 def main(arguments: list[str] | None = None) -> None:
     """Measure and write the result file."""
     options = _options(arguments)
+    if options.docs:
+        DOCS.write_text(machine.between(DOCS.read_text(), START, END, docs_block()))
+        return
     device = torch.device(options.device)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     before = matrix_ceiling(options.device, dtype)
@@ -68,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     row |= {"share_of_ceiling": row["useful_tflops"] / ceiling, "share_of_sustained_ceiling": row["useful_tflops"] / sustained}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else machine.cpu_name()
     result = {
-        "command": " ".join(["python benchmarks/train.py", *(arguments or sys.argv[1:])]),
+        "command": _command(arguments if arguments is not None else sys.argv[1:]),
         "commit": options.commit or machine.commit(),
         "hardware": {"name": name, "cores": len(os.sched_getaffinity(0))},
         "versions": machine.versions(PACKAGES),
@@ -83,6 +89,32 @@ def main(arguments: list[str] | None = None) -> None:
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(row, indent=2))
     print(path)
+
+
+def docs_block() -> str:
+    """The table of all result files."""
+    lines = [
+        "| shape | parameters | rows x tokens | tokens/s | useful TFLOP/s | of the rested matrix ceiling | of the sustained one |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    cards = set()
+    for path in sorted(RESULTS.glob("train-*.json")):
+        result = json.loads(path.read_text())
+        versions = result["versions"]
+        cards.add(f"{result['hardware']['name']}, torch {versions['torch']}, DeepSpeed {versions['deepspeed']} (`{path.name}`)")
+        lines += [
+            f"| {result['shape']} | {row['parameters'] / 1e6:,.0f}M | {row['rows']} x {row['row_tokens']:,} | {row['tokens_per_s']:,.0f} "
+            f"| {row['useful_tflops']:.0f} | {100 * row['share_of_ceiling']:.1f} % | {100 * row['share_of_sustained_ceiling']:.1f} % |"
+            for row in result["rows"]
+        ]
+    return "\n".join([*lines, "", "Measured on " + "; ".join(sorted(cards)) + "."])
+
+
+def _command(arguments: list[str]) -> str:
+    """What to type to measure again, without the folders of this machine."""
+    own = {"--out", "--commit"}
+    kept = [word for at, word in enumerate(arguments) if word not in own and (at == 0 or arguments[at - 1] not in own)]
+    return " ".join(["python benchmarks/train.py", *kept])
 
 
 def _measure(options: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
@@ -153,7 +185,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--suffix", default="", help="of the result file's name")
     parser.add_argument("--commit", default=None)
-    parser.add_argument("--out", type=Path, default=machine.ROOT / "benchmarks" / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--docs", action="store_true", help="only bring the table in docs/training.md up to date")
     return parser.parse_args(arguments)
 
 

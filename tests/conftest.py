@@ -1,4 +1,4 @@
-"""Real S3 servers for every test that wants one: moto in every run, a Ceph gateway in the slow ones (`-m real`)."""
+"""Real S3 servers for every test that wants one: moto in every run, a Ceph gateway in the slow ones (`-m real`); one thread for models."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ from tests.moto_server import moto_server
 BUCKET = "company"
 S3_KEY, S3_SECRET = "key-of-the-tests", "secret-of-the-tests"
 S3_SERVERS = ["moto", pytest.param("ceph", marks=pytest.mark.real)]
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For tests of tiny models: a second thread waits for a busy core in every operation."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

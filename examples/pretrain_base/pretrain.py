@@ -61,16 +61,21 @@ class Run:
                     self.trainer.seconds = before + time.monotonic() - started
                     out_of_time = time.monotonic() - started > limit_seconds
                     self._report(loss, out_of_time)
-                    if out_of_time:
+                    if out_of_time or self.trainer.step % self.config.checkpoint_every == 0:
                         self.position = loader.state_dict()
+                        self.save_checkpoint()
+                    if out_of_time:
                         return
             first = last
 
-    def save(self) -> None:
-        """Write everything that a reader, or another start, needs."""
+    def save_checkpoint(self) -> None:
+        """Write what another start goes on from."""
         state = {"config": self.config.model_dump_json(), "position": self.position, **self.trainer.state()}
         torch.save(state, self.out / "checkpoint.partial")
         (self.out / "checkpoint.partial").replace(self.out / "checkpoint.pt")
+
+    def export(self) -> None:
+        """Write what a reader needs."""
         model = LlamaForCausalLM(self.trainer.model.config).to(torch.bfloat16)
         model.load_state_dict(self.trainer.model.state_dict())
         model.save_pretrained(self.out / "model", max_shard_size="15MB")
@@ -78,7 +83,7 @@ class Run:
         plot(self.out / "curve.jsonl", self.out / "curve.svg")
 
     def resume(self) -> None:
-        """Go on with the checkpoint in the folder, if there is one."""
+        """Go on with the checkpoint in the folder, if there is one; steps behind it are taken again."""
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return
@@ -87,6 +92,8 @@ class Run:
             raise SystemExit(f"{path} was written with another configuration; use another --out, or delete it")
         self.trainer.resume(state)
         self.position = state["position"]
+        curve = self.out / "curve.jsonl"
+        curve.write_text("".join(line for line in curve.open() if json.loads(line)["step"] <= self.trainer.step))
 
     def _report(self, loss: torch.Tensor, last: bool) -> None:
         trainer, config = self.trainer, self.config
@@ -149,7 +156,8 @@ def main(arguments: list[str] | None = None) -> None:
     run = Run(config, options.out, Trainer(config, torch.device(options.device), compiled=not options.plain))
     run.resume()
     run.train(options.limit_seconds)
-    run.save()
+    run.save_checkpoint()
+    run.export()
 
 
 if __name__ == "__main__":

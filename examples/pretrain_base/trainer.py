@@ -48,6 +48,7 @@ class Pretraining(Concern):
     clip: float
     log_every: int
     validate_every: int
+    checkpoint_every: int = Field(ge=1)
     validation_batches: int
 
     @property

@@ -17,6 +17,7 @@ import torch
 from lloco_core.compressor.checkpoint import checkpoint_digest
 from lloco_core.compressor.encoder import ContextEncoder, fitting_segment_length
 from lloco_core.compressor.engine import DocumentWork
+from lloco_core.compressor.options import EngineOptions
 from lloco_core.compressor.segment import Segmentation
 from lloco_core.errors import EncodingError
 
@@ -47,14 +48,11 @@ class AutoCompressor(ContextEncoder):
         model: PreTrainedModel,
         summary_SH: torch.Tensor,
         folder: Path,
-        fast: bool = True,
         segment_length: int | None = None,
-        batch_tokens: int | None = None,
-        quantization: str = "none",
-        memory_fraction: float = 0.9,
+        options: EngineOptions = EngineOptions(),  # noqa: B008 - frozen
     ) -> None:
         segmentation = Segmentation(segment_length_of(model.config, segment_length, len(summary_SH)))
-        super().__init__(model, summary_SH, folder, segmentation, fast, batch_tokens, quantization, memory_fraction)
+        super().__init__(model, summary_SH, folder, segmentation, options)
         self.accumulate = bool(getattr(model.config, "accumulate_summary", True))
 
     @property

@@ -24,12 +24,14 @@ from lloco_core.compressor.checkpoint import encoder_fingerprint
 from lloco_core.compressor.engine import DocumentWork, Engine
 from lloco_core.compressor.segment import Segmentation
 from lloco_core.compressor.tokenizing import load_tokenizer, tokenize
-from lloco_core.errors import ConfigurationError, EncodingError
+from lloco_core.errors import EncodingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from lloco_core.compressor.options import EngineOptions
 
 
 class ContextEncoder(ABC):
@@ -47,20 +49,12 @@ class ContextEncoder(ABC):
         summary_SH: torch.Tensor,
         folder: Path,
         segmentation: Segmentation,
-        fast: bool = True,
-        batch_tokens: int | None = None,
-        quantization: str = "none",
-        memory_fraction: float = 0.9,
+        options: EngineOptions,
     ) -> None:
         self.model = model
         self.summary_SH = summary_SH
         self.folder = folder
-        self.fast = fast
-        self.batch_tokens = batch_tokens
-        if quantization not in ("none", "fp8") or (quantization != "none" and not fast):
-            raise ConfigurationError(f"quantization {quantization!r} with fast={fast} is not supported; use none, or fp8 with fast=True")
-        self.quantization = quantization
-        self.memory_fraction = memory_fraction
+        self.options = options
         self._building = threading.Lock()
         self.segmentation = replace(segmentation, length=self._fitting(segmentation.length))
 
@@ -105,7 +99,7 @@ class ContextEncoder(ABC):
     def fingerprint(self) -> str:
         """Names checkpoint, number format, and segment length; vectors of equal fingerprints are interchangeable."""
         dtype = str(self.summary_SH.dtype).removeprefix("torch.")
-        return encoder_fingerprint(self.checkpoint_digest, dtype, self.segment_length, self.quantization)
+        return encoder_fingerprint(self.checkpoint_digest, dtype, self.segment_length, self.options.quantization)
 
     @property
     def engine(self) -> Engine:
@@ -115,7 +109,7 @@ class ContextEncoder(ABC):
 
     @cached_property
     def _engine(self) -> Engine:
-        return Engine(self.decoder, self.summary_SH, self.accumulate, self.batch_tokens, self.quantization == "fp8", self.memory_fraction)
+        return Engine(self.decoder, self.summary_SH, self.accumulate, self.options)
 
     @property
     def busy_seconds(self) -> float:
@@ -160,7 +154,7 @@ class ContextEncoder(ABC):
             for order, ids in enumerate(token_ids)
         ]
         works = [work for of_document in chains for work in of_document]
-        if self.fast:
+        if self.options.fast:
             self.engine.encode_documents(works)
         else:
             for work in works:

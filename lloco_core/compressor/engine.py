@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
+    from lloco_core.compressor.options import EngineOptions
+
 logger = logging.getLogger(__name__)
 
 POSITIONS_PER_MULTIPROCESSOR = 192
@@ -67,10 +69,9 @@ class Engine:
         decoder: PreTrainedModel,
         summary_SH: torch.Tensor,
         accumulate: bool,
-        step_tokens: int | None = None,
-        fp8: bool = False,
-        memory_fraction: float = 0.9,
+        options: EngineOptions,
     ) -> None:
+        fp8 = options.quantization == "fp8"
         if fp8:
             _refuse_without_float8(summary_SH.device)
         self._summary_SH = summary_SH
@@ -78,8 +79,8 @@ class Engine:
         self._accumulate = accumulate
         self.decoder = PackedDecoder(decoder, summary_SH, fp8)
         shape, device = self.decoder.shape, self.decoder.device
-        self.step_tokens = max(step_tokens or default_step_tokens(device), len(summary_SH))
-        while (limit := plan_positions(shape, self.decoder.dtype, device, self.step_tokens, memory_fraction)) < self.step_tokens:
+        self.step_tokens = max(options.batch_tokens or default_step_tokens(device), len(summary_SH))
+        while (limit := plan_positions(shape, self.decoder.dtype, device, self.step_tokens, options.memory_fraction)) < self.step_tokens:
             self._halve_step()
         self.memory = KeyValueMemory(shape, self.decoder.dtype, device, limit)
         self._clock = DeviceClock(device)

@@ -22,6 +22,7 @@ from lloco_core.compressor.checkpoint import load_base
 from lloco_core.compressor.encoder import ContextEncoder, fitting_segment_length
 from lloco_core.compressor.engine import DocumentWork
 from lloco_core.compressor.icae_checkpoint import CONTROL_TOKENS, base_folder, icae_digest, read_icae_config, read_icae_tensors
+from lloco_core.compressor.options import EngineOptions
 from lloco_core.compressor.segment import Segmentation
 from lloco_core.compressor.tokenizing import load_tokenizer
 from lloco_core.compressor.twin import twin_of
@@ -90,14 +91,11 @@ class Icae(ContextEncoder):
         self,
         weights: IcaeWeights,
         folder: Path,
-        fast: bool = True,
         segment_length: int | None = None,
-        batch_tokens: int | None = None,
-        quantization: str = "none",
-        memory_fraction: float = 0.9,
+        options: EngineOptions = EngineOptions(),  # noqa: B008 - frozen
     ) -> None:
         segmentation = Segmentation(segment_length_of(weights.config, weights.base.config, segment_length), equal=True)
-        super().__init__(weights.base, weights.memory_kH, folder, segmentation, fast, batch_tokens, quantization, memory_fraction)
+        super().__init__(weights.base, weights.memory_kH, folder, segmentation, options)
         self._decoder = weights.decoder
         self._answer_token_1H = weights.answer_token_H[None].float().cpu().numpy()
 

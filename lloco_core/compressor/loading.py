@@ -21,6 +21,7 @@ from lloco_core.compressor.encoder import ContextEncoder
 from lloco_core.compressor.icae import Icae, load_icae
 from lloco_core.compressor.icae import segment_length_of as icae_segment_length_of
 from lloco_core.compressor.icae_checkpoint import base_folder, icae_digest, is_icae, read_icae_config, weights_file
+from lloco_core.compressor.options import EngineOptions
 from lloco_core.errors import ConfigurationError
 
 
@@ -65,10 +66,10 @@ def load_encoder(
         torch_dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
     except KeyError:
         raise ConfigurationError(f"dtype {dtype!r} is not supported; use float32, bfloat16, or float16") from None
-    options = (fast, segment_length, batch_tokens, quantization, memory_fraction)
+    options = EngineOptions(fast=fast, batch_tokens=batch_tokens, quantization=quantization, memory_fraction=memory_fraction)
     if is_icae(folder):
-        return Icae(load_icae(folder, torch_dtype, device), folder, *options)
-    return AutoCompressor(*load_model(folder, torch_dtype, device), folder, *options)
+        return Icae(load_icae(folder, torch_dtype, device), folder, segment_length, options)
+    return AutoCompressor(*load_model(folder, torch_dtype, device), folder, segment_length, options)
 
 
 def encoder_identity(path_or_hub_name: str, dtype: str, segment_length: int | None, quantization: str = "none") -> EncoderIdentity:

@@ -1,4 +1,4 @@
-"""Train a context encoder on this machine's one device: `python -m lloco_core.encoder_training --config FILE`.
+"""Train a context encoder on this machine: `python -m lloco_core.encoder_training --config FILE`.
 
 The options are those of `python -m flows.train_encoder`, which trains on a cluster.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sys
 
+from lloco_core.encoder_training.machine import train_on_this_machine
+from lloco_core.encoder_training.rank import Line
 from lloco_core.encoder_training.run import EncoderRunConfig
-from lloco_core.encoder_training.single import Line, train_on_this_device
 from lloco_core.errors import LlocoError
 from lloco_core.observe.printable import printable
 from lloco_core.observe.terminal import print_pairs
@@ -30,7 +31,7 @@ def print_step(line: Line) -> None:
 def main() -> None:
     """Train an encoder from the command line and print what came out."""
     try:
-        record, _ = train_on_this_device(parse_options(model=EncoderRunConfig), print_step)
+        record, _ = train_on_this_machine(parse_options(model=EncoderRunConfig), print_step)
     except LlocoError as error:
         sys.exit(printable(f"error: {error}"))
     print_pairs("Encoder training", record.rows())

@@ -7,7 +7,8 @@ substeps these are detached, and each substep is a loss of its own: one forward 
 Every position of a row predicts the next token, the last of a segment the first of the next one. The first token of a row
 is nobody's target, and its last position predicts nothing. The loss of the text is the mean over all targets of the batch,
 a substep's share is that of its targets; so are answers. Kinds of loss are weighted against each other per batch.
-Shape suffixes: B rows, T tokens, P vectors, S summary length, H hidden size, N positions, M answers.
+Shape suffixes: B rows, T tokens, P vectors, S summary length, H hidden size, N positions, M answers,
+A supervised tokens.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lloco_core.compressor.icae_checkpoint import CONTROL_TOKENS, LORA_KEY, MEMORY_KEY, PROJECTIONS, IcaeConfig, write_icae
 from lloco_core.compressor.twin import twin_of
+from lloco_core.encoder_training.attention import use_causal_attention
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,6 +49,7 @@ class IcaeModule(nn.Module):
     ) -> None:
         super().__init__()
         base.requires_grad_(False)
+        use_causal_attention(base)
         self.memory_tokens, self.alpha, self.segment_checkpointing = memory_tokens, alpha, segment_checkpointing
         lora = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(PROJECTIONS), bias="none")
         spread = base.get_input_embeddings().weight.float().std().item()

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.contract.rank_processes import launch
+from tests.tiny_models import random_lm
 
 SCRIPT = Path(__file__).with_name("encoder_rank.py")
 STEPS = 6
@@ -28,12 +29,9 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`one-KIND` on one rank; `two-KIND-STAGE` and its continuation `resumed-KIND-STAGE` on two."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     root = tmp_path_factory.mktemp("encoder-ranks")
-    torch.manual_seed(0)
-    shape = {"vocab_size": 61, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2, tie_word_embeddings=True)).save_pretrained(root / "base")
+    shape = {"vocab_size": 61, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
+    random_lm("llama", 0, **shape, tie_word_embeddings=True).save_pretrained(root / "base")
 
     def job(name: str, kind: str, resume_from: Path | None = None, **recipe: object) -> dict:
         (root / name).mkdir()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from lloco_core.compressor import locate_checkpoint
 from lloco_core.encoder_training.run import EncoderRunConfig
+from tests.tiny_models import copy_tokenizer, random_lm
 from tests.unit.text.texts import story
 
 SEGMENT = 24
@@ -18,16 +15,10 @@ SEGMENT = 24
 
 def write_base(folder: Path) -> Path:
     """A random LLaMA with the reference tokenizer."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    reference = locate_checkpoint("reference")
-    vocabulary = json.loads((reference / "config.json").read_text())["vocab_size"]
-    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
-    torch.manual_seed(0)
-    config = LlamaConfig(**shape, vocab_size=vocabulary, max_position_embeddings=1024, initializer_range=0.1, tie_word_embeddings=True)
-    LlamaForCausalLM(config).save_pretrained(folder)
-    for path in reference.glob("tokenizer*"):
-        shutil.copyfile(path, folder / path.name)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 8192}
+    model = random_lm("llama", 0, **shape, max_position_embeddings=1024, initializer_range=0.1, tie_word_embeddings=True)
+    model.save_pretrained(folder)
+    copy_tokenizer(folder)
     return folder
 
 
@@ -42,7 +33,7 @@ def run_config(folder: Path, output: str, **changes: Any) -> EncoderRunConfig:
     values: dict[str, Any] = {
         "start": str(folder / "base"),
         "output": output,
-        "autocompressor": {"summary_length": 3},
+        "autocompressor": {"summary_length": 3, "substep_tokens": 24},
         "lora": {"r": 4, "dropout": 0.1},
         "icae": {"memory_tokens": 4, "segment_length": 12, "r": 4, "alpha": 8},
         "segment_length": SEGMENT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from lloco_core.compressor import AutoCompressor, load_encoder, locate_checkpoint
 from lloco_core.config import CorpusConfig, EncoderConfig, RetrievalConfig, StoreConfig
@@ -38,6 +37,8 @@ VECTOR_ERROR = 2.0**-10
 
 COSINE_GAP = 1e-6
 """Bound of 1 - cosine per vector. Measured: at most 2e-7, the resolution of float32."""
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SINGLE_TOKENS = ("the", "day", "water", "time", "most", "look", "more", "down", "side", "now", "over", "way")
 
@@ -113,15 +114,6 @@ class Corpus:
         plan, job = self.plan(encoder)
         records = self.encode(plan, job, encoder)
         return self.commit(plan, records), records
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """A pass of this little model is over before the threads of a busy machine have met."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ import torch
 
 import lloco_core.pipeline as pipeline
 from lloco_core.answer.local import LocalAnswerer
-from lloco_core.compressor import ContextEncoder, load_encoder, locate_checkpoint
+from lloco_core.compressor import ContextEncoder, load_encoder
 from lloco_core.config import AnswerConfig, EncoderConfig, FinetuneConfig, RetrievalConfig
 from lloco_core.distributed import ingest as driver
 from lloco_core.distributed import models
@@ -27,6 +26,7 @@ from lloco_core.store.tables import Store
 from lloco_core.store.write import write_shard
 from tests.crash.drill import DIMENSION, configuration, finish
 from tests.crash.loop import ToyEmbedder
+from tests.tiny_models import copy_tokenizer
 from tests.unit.compressor.tiny_checkpoints import HIDDEN
 from tests.unit.compressor.tiny_icae import MEMORY, SEGMENT, TinyIcae, expected_slots, write_icae_folder
 
@@ -34,21 +34,14 @@ WORDS = ("the", "day", "water", "time", "most", "look", "more", "down", "side", 
 """Of one token each."""
 QUESTION = "What does the water do?"
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyIcae:
     """An ICAE on a random grouped-query base with the tokenizer of the reference model."""
     tiny = write_icae_folder(tmp_path_factory.mktemp("icae") / "encoder", sliding_window=None, vocab_size=8192)
-    for path in locate_checkpoint("reference").glob("tokenizer*.json"):
-        shutil.copyfile(path, tiny.folder / "base" / path.name)
+    copy_tokenizer(tiny.folder / "base")
     return tiny
 
 

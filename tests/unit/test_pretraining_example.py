@@ -69,6 +69,23 @@ def test_a_run_in_pieces_is_the_run(pretrain, config: Path, tmp_path: Path):
     assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
 
 
+def test_a_killed_run_goes_on_from_its_last_checkpoint(pretrain, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"checkpoint_every": 3}))
+    whole = run(pretrain, config, tmp_path / "whole")
+    step = pretrain.Trainer.train_step
+
+    def dies_in_step_six(trainer, rows):
+        if trainer.step == 5:
+            raise KeyboardInterrupt
+        return step(trainer, rows)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pretrain.Trainer, "train_step", dies_in_step_six)
+        run(pretrain, config, tmp_path / "killed")
+    assert torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["step"] == 3
+    assert run(pretrain, config, tmp_path / "killed") == whole
+
+
 def test_a_share_of_the_training_rows_ends_with_questions(pretrain, config: Path, tmp_path: Path):
     values = yaml.safe_load(config.read_text()) | {"stages": [{"row_tokens": 512, "steps": 1, "with_questions": 0.5}]}
     values["text"]["curriculum"]["tokens_per_answer"] = 128

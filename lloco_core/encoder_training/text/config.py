@@ -26,6 +26,8 @@ class RowsConfig(Concern):
     """Tokens per row, exactly."""
     share: float = Field(1, gt=0)
     """Weight of these rows among all batches."""
+    after_batches: int = Field(0, ge=0)
+    """Batches of a rank before these rows join the others: what short rows teach within minutes makes long ones easy."""
     shortest_document: int = Field(0, ge=0)
     """Documents of fewer tokens are left out of these rows. Rows of kind `document` need documents of `row_tokens` anyway."""
     with_answers: float = Field(0, ge=0, le=1)
@@ -132,4 +134,6 @@ class TextConfig(Concern):
         for rows in self.rows:
             if self.batch_tokens % rows.row_tokens:
                 raise ValueError(f"text.batch_tokens {self.batch_tokens} is not a multiple of row_tokens {rows.row_tokens}")
+        if min(rows.after_batches for rows in self.rows):
+            raise ValueError("all of text.rows wait for after_batches; set it to 0 for the first rows")
         return self

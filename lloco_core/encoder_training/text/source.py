@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,11 +95,19 @@ class TextSource:
         return asked.row_T, self._curriculum.tokenise(asked.tasks)
 
     def _turn(self, position: Position) -> int:
-        """The shape that is furthest behind its share."""
-        shares = [shape.share for shape in self._config.rows]
-        step = sum(position.batches) + 1
-        behind = [share * step / sum(shares) - done for share, done in zip(shares, position.batches, strict=True)]
+        """The shape that is furthest behind its share since it joined."""
+        behind = [due - done for due, done in zip(self._due(sum(position.batches) + 1), position.batches, strict=True)]
         return behind.index(max(behind))
+
+    def _due(self, n_batches: int) -> list[float]:
+        """How many of the first `n_batches` belong to each shape: between two joinings the shares of those that take part."""
+        shapes, due = self._config.rows, [0.0] * len(self._config.rows)
+        joinings = sorted({shape.after_batches for shape in shapes if shape.after_batches < n_batches})
+        for start, end in pairwise([*joinings, n_batches]):
+            total = sum(shape.share for shape in shapes if shape.after_batches <= start)
+            for index, shape in enumerate(shapes):
+                due[index] += (end - start) * shape.share / total if shape.after_batches <= start else 0
+        return due
 
     def _rows_per_rank(self, shape: int) -> int:
         return self._config.batch_tokens // self._config.rows[shape].row_tokens

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,53 +10,37 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import PreTrainedModel
 
 from lloco_core.answer.local import LocalAnswerer
-from lloco_core.compressor import load_encoder, locate_checkpoint
+from lloco_core.compressor import load_encoder
 from lloco_core.config import AnswerConfig
+from tests.tiny_models import copy_tokenizer, random_lm
 
 HIDDEN = 64
 QUESTION = "Which adapter is in effect?"
 CONFIG = AnswerConfig(max_new_tokens=12)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def random_lm() -> LlamaForCausalLM:
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=8192,
-        hidden_size=HIDDEN,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.15,
-        tie_word_embeddings=False,
-    )
-    return LlamaForCausalLM(config).eval()
+def tiny_lm() -> PreTrainedModel:
+    shape = {"vocab_size": 8192, "hidden_size": HIDDEN, "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2}
+    return random_lm("llama", 3, **shape, max_position_embeddings=512, initializer_range=0.15, tie_word_embeddings=False).eval()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with the reference tokenizer, and below `a` and `b` an adapter each, both in a folder `v1.0`."""
     root = tmp_path_factory.mktemp("answer")
-    model, encoder = random_lm(), root / "encoder"
+    model, encoder = tiny_lm(), root / "encoder"
     encoder.mkdir()
     save_file({**model.state_dict(), "embed_summary.weight": torch.randn(4, HIDDEN)}, encoder / "model.safetensors")
     (encoder / "config.json").write_text(json.dumps(model.config.to_dict() | {"summary_length": 4}))
-    for path in locate_checkpoint("reference").glob("tokenizer*.json"):
-        shutil.copyfile(path, encoder / path.name)
+    copy_tokenizer(encoder)
     for seed, name in enumerate("ab"):
-        base = random_lm()
+        base = tiny_lm()
         torch.manual_seed(seed)
         lora = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
         get_peft_model(base, lora).save_pretrained(root / name / "v1.0")
@@ -80,7 +62,7 @@ def expected_answer(folder: Path, vectors: np.ndarray | None, adapter: str | Non
     from peft import PeftModel
 
     tokenizer = load_encoder(str(folder / "encoder")).tokenizer
-    model = random_lm()
+    model = tiny_lm()
     if adapter:
         model = PeftModel.from_pretrained(model, folder / adapter / "v1.0").merge_and_unload()
     prompt = f"\nQuestion: {question}\nAnswer:"

@@ -12,11 +12,10 @@ import torch
 from tiny_checkpoints import HIDDEN, document
 
 from lloco_core.compressor import Icae, load_encoder
-from lloco_core.compressor.decoder import PackedStep
 from lloco_core.compressor.loading import encoder_identity
-from lloco_core.compressor.memory import KeyValueMemory
 from lloco_core.compressor.segment import Segmentation, prefix_hashes
 from lloco_core.errors import EncodingError
+from tests.unit.compressor.engine_steps import count_steps
 from tests.unit.compressor.tiny_icae import MEMORY, SEGMENT, TinyIcae, expected_slots, write_icae_folder
 
 TOLERANCE = 1e-4
@@ -50,15 +49,7 @@ def test_mixed_lengths_on_every_base(tmp_path: Path, base: str, fast: bool) -> N
 @pytest.mark.parametrize("batch_tokens", [1, 50, 150, 10_000])
 def test_steps_of_any_size_and_all_segments_at_once(tiny: TinyIcae, monkeypatch: pytest.MonkeyPatch, batch_tokens: int) -> None:
     encoder = load_encoder(str(tiny.folder), batch_tokens=batch_tokens)
-    steps: list[list[int]] = []
-    run = encoder.engine.decoder
-
-    def counted(step: PackedStep, memory: KeyValueMemory) -> torch.Tensor:
-        steps.append(step.spans.query_lengths)
-        return run(step, memory)
-
-    monkeypatch.setattr(encoder.engine, "decoder", counted)
-    counted.device, counted.shape = run.device, run.shape
+    steps = count_steps(encoder, monkeypatch)
     assert_close(encoder.encode(MIXED), [expected_slots(tiny, ids) for ids in MIXED])
     n_segments = sum(math.ceil(len(ids) / SEGMENT) for ids in MIXED)
     assert sum(map(sum, steps)) == sum(map(len, MIXED)) + MEMORY * n_segments  # nothing twice, no padding

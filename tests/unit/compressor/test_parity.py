@@ -9,9 +9,8 @@ import pytest
 import torch
 from tiny_checkpoints import BASES, HIDDEN, SUMMARY, WINDOW, Tiny, document, expected_vectors
 
-from lloco_core.compressor import AutoCompressor, decoder, load_encoder
-from lloco_core.compressor.decoder import PackedStep
-from lloco_core.compressor.memory import KeyValueMemory
+from lloco_core.compressor import decoder, load_encoder
+from tests.unit.compressor.engine_steps import count_steps
 
 TOLERANCE = 1e-4
 """Largest difference of a value in float32; the values themselves are of order 1."""
@@ -32,20 +31,6 @@ def assert_close(found: list[torch.Tensor], expected: list[torch.Tensor], tolera
     assert [tuple(vectors.shape) for vectors in found] == [tuple(vectors.shape) for vectors in expected]
     for index, (vectors, right) in enumerate(zip(found, expected, strict=True)):
         assert (vectors - right).abs().max() < tolerance, f"document {index}"
-
-
-def count_steps(encoder: AutoCompressor, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """Positions per document in every step from now on."""
-    steps: list[list[int]] = []
-    run = encoder.engine.decoder
-
-    def counted(step: PackedStep, memory: KeyValueMemory) -> torch.Tensor:
-        steps.append(step.spans.query_lengths)
-        return run(step, memory)
-
-    monkeypatch.setattr(encoder.engine, "decoder", counted)
-    counted.device, counted.shape = run.device, run.shape
-    return steps
 
 
 def new_positions(n_tokens: int, carried: int = 0) -> int:

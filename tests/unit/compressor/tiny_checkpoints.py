@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
+from transformers import PreTrainedModel
 
-from lloco_core.compressor import locate_checkpoint
+from tests.tiny_models import copy_tokenizer, random_lm
 
 HIDDEN = 64
 SUMMARY = 4
@@ -30,13 +19,13 @@ VOCABULARY = 211
 WINDOW = 24
 """Sliding window of the Mistral base: shorter than every sequence of the tests that use it."""
 
-BASES: dict[str, tuple[type, type, dict[str, Any]]] = {
-    "llama_untied": (LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 8, "tie_word_embeddings": False}),
-    "llama_tied": (LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 8, "tie_word_embeddings": True}),
-    "llama_gqa": (LlamaConfig, LlamaForCausalLM, {"tie_word_embeddings": False}),
-    "mistral_window": (MistralConfig, MistralForCausalLM, {"sliding_window": WINDOW, "tie_word_embeddings": False}),
-    "qwen2": (Qwen2Config, Qwen2ForCausalLM, {"tie_word_embeddings": True}),
-    "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 24, "tie_word_embeddings": False}),
+BASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama_untied": ("llama", {"num_key_value_heads": 8, "tie_word_embeddings": False}),
+    "llama_tied": ("llama", {"num_key_value_heads": 8, "tie_word_embeddings": True}),
+    "llama_gqa": ("llama", {"tie_word_embeddings": False}),
+    "mistral_window": ("mistral", {"sliding_window": WINDOW, "tie_word_embeddings": False}),
+    "qwen2": ("qwen2", {"tie_word_embeddings": True}),
+    "qwen3": ("qwen3", {"head_dim": 24, "tie_word_embeddings": False}),
 }
 
 
@@ -50,22 +39,18 @@ class Tiny:
 
 
 def random_model(base: str, **changes: Any) -> PreTrainedModel:
-    config_class, model_class, own = BASES[base]
+    family, own = BASES[base]
     shared = {
         "vocab_size": VOCABULARY,
         "hidden_size": HIDDEN,
         "intermediate_size": 96,
-        "num_hidden_layers": 2,
         "num_attention_heads": 8,
         "num_key_value_heads": 2,
         "max_position_embeddings": 512,
         "initializer_range": 0.15,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
         "attn_implementation": "eager",
     }
-    torch.manual_seed(11)
-    model = model_class(config_class(**shared | own | changes)).eval().requires_grad_(False)
+    model = random_lm(family, 11, **shared | own | changes).eval().requires_grad_(False)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:  # norms start as ones and biases as zeros, which would hide that they are left out
             parameter.add_(torch.randn_like(parameter) * (0.3 if name.endswith("norm.weight") else 0.5))
@@ -93,8 +78,7 @@ def write_checkpoint(folder: Path, base: str = "llama_gqa", accumulate: bool = T
     write_config(folder, model, accumulate_summary=accumulate)
     save_file(stored_tensors(model, summary_SH), folder / "model.safetensors")
     if tokenizer:
-        for path in locate_checkpoint("reference").glob("tokenizer*.json"):
-            shutil.copyfile(path, folder / path.name)
+        copy_tokenizer(folder)
     return Tiny(folder, model, summary_SH)
 
 

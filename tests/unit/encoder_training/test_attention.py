@@ -6,9 +6,10 @@ import json
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM, masking_utils
+from transformers import masking_utils
 
 from lloco_core.encoder_training.attention import NAME, use_causal_attention
+from lloco_core.encoder_training.icae_module import IcaeModule
 from tests.unit.encoder_training.tiny_encoder import tiny_model, tokens
 
 ROWS = tokens(2, 9, seed=4)
@@ -33,9 +34,17 @@ def test_no_answer_is_read_from_the_device(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_sliding_window_stays() -> None:
-    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
-    torch.manual_seed(0)
-    model = MistralForCausalLM(MistralConfig(**shape, vocab_size=64, sliding_window=3, attn_implementation="sdpa"))
+    model = tiny_model("mistral_window", sliding_window=3)
     before = model(ROWS, use_cache=False).logits
     use_causal_attention(model)
     torch.testing.assert_close(model(ROWS, use_cache=False).logits, before)
+
+
+def test_both_models_of_an_icae_are_not_asked_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*_: object) -> None:
+        raise Asked
+
+    monkeypatch.setattr(masking_utils, "find_packed_sequence_indices", ask)
+    module = IcaeModule(tiny_model(), memory_tokens=2, rank=2, alpha=2)
+    slots_BPH = module.read(ROWS, [(0, 5), (5, 9)])
+    assert module.decode(slots_BPH).shape == slots_BPH.shape

@@ -27,13 +27,7 @@ MEMORY_KEY = "memory_token_embed.weight"
 END, SEGMENT = 2, 20
 CONFIG = IcaeObjectiveConfig(end_token=END, segment_length=SEGMENT, ae_weight=1.0, lm_weight=2.0, ft_weight=0.5, logits_chunk=17)
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def module_on(base_name: str, dtype: torch.dtype = torch.float32, **options: object) -> IcaeModule:

@@ -6,50 +6,39 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from transformers import PreTrainedModel
 
 from lloco_core.encoder_training.batch import Answer, Batch
 from lloco_core.encoder_training.module import AutoCompressorModule
 from lloco_core.encoder_training.recipe import AutoCompressorConfig, EncoderTrainingConfig
+from tests.tiny_models import random_lm
 
 HIDDEN = 32
 SUMMARY = 3
 VOCABULARY = 61
 
-BASES: dict[str, tuple[type, type, dict[str, Any]]] = {
-    "llama_tied": (LlamaConfig, LlamaForCausalLM, {"tie_word_embeddings": True}),
-    "llama_untied": (LlamaConfig, LlamaForCausalLM, {"tie_word_embeddings": False}),
-    "mistral_window": (MistralConfig, MistralForCausalLM, {"sliding_window": 9, "tie_word_embeddings": False}),
-    "qwen2": (Qwen2Config, Qwen2ForCausalLM, {"tie_word_embeddings": True}),
+BASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama_tied": ("llama", {"tie_word_embeddings": True}),
+    "llama_untied": ("llama", {"tie_word_embeddings": False}),
+    "mistral_window": ("mistral", {"sliding_window": 9, "tie_word_embeddings": False}),
+    "qwen2": ("qwen2", {"tie_word_embeddings": True}),
 }
 
 torch.set_num_threads(1)  # a second thread waits for a busy core in every operation
 
 
 def tiny_model(base: str = "llama_tied", seed: int = 0, **changes: Any) -> PreTrainedModel:
-    config_class, model_class, own = BASES[base]
+    family, own = BASES[base]
     shared = {
         "vocab_size": VOCABULARY,
         "hidden_size": HIDDEN,
         "intermediate_size": 48,
-        "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 256,
         "initializer_range": 0.1,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
     }
-    torch.manual_seed(seed)
-    return model_class(config_class(**shared | own | changes))
+    return random_lm(family, seed, **shared | own | changes)
 
 
 def summary_embedding(seed: int = 5) -> torch.Tensor:

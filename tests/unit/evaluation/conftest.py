@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -24,8 +23,5 @@ def published() -> Callable[[str], Path]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def all_on_one_thread(one_thread: None) -> None:
+    """Every test of this folder."""

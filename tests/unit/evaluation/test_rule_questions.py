@@ -22,6 +22,7 @@ from lloco_core.evaluation.intervals import Bootstrap
 from lloco_core.evaluation.needle import build_cases
 from lloco_core.evaluation.needle_table import needle_table
 from lloco_core.evaluation.rule_questions import TABLES, RuleCase, build_rule_cases, measure_rule_questions, rule_table, styles_of
+from tests.tiny_models import copy_tokenizer
 from tests.unit.compressor.tiny_checkpoints import write_checkpoint
 from tests.unit.compressor.tiny_icae import write_icae_folder
 from tests.unit.text.texts import config, story
@@ -129,8 +130,7 @@ def test_answers_in_every_context_are_those_of_one_question_alone(encoder, cases
 
 def test_batches_of_an_icae_keep_its_control_token(tmp_path, tiny):
     icae = write_icae_folder(tmp_path / "icae", "llama_gqa", vocab_size=8192)
-    for path in tiny.folder.glob("tokenizer*.json"):
-        (icae.folder / "base" / path.name).write_text(path.read_text())
+    copy_tokenizer(icae.folder / "base")
     encoder = load_encoder(str(icae.folder))
     contexts = [None, *(found.numpy() for found in encoder.encode([[5, 6, 7] * 30, [9, 8] * 20])), np.arange(30)]
     questions, answerer = ["Who?", "When did it end?", "Where is the house of the old painter?", "Why?"], LocalAnswerer(encoder, SHORT)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lloco_core.config import AnswerConfig, FinetuneConfig
 from lloco_core.finetune.rows import Example, FinetuneDataset
+from tests.tiny_models import random_lm
 
 HIDDEN = 64
 
@@ -28,23 +29,9 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
 
 
-def tiny_model(seed: int = 0, kv_heads: int = 2) -> LlamaForCausalLM:
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=HIDDEN,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=kv_heads,
-        max_position_embeddings=512,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=None,
-        tie_word_embeddings=True,
-        initializer_range=0.1,
-    )
-    torch.manual_seed(seed)
-    return LlamaForCausalLM(config)
+def tiny_model(seed: int = 0, kv_heads: int = 2) -> PreTrainedModel:
+    shape = {"vocab_size": 259, "hidden_size": HIDDEN, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": kv_heads}
+    return random_lm("llama", seed, **shape, max_position_embeddings=512, initializer_range=0.1, tie_word_embeddings=True)
 
 
 def vectors_of(doc_id: str) -> np.ndarray:

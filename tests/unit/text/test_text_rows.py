@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import texts
 import torch
+from pydantic import ValidationError
 
 from lloco_core.encoder_training.batch import Batch
 from lloco_core.encoder_training.text.cache import TokenCache
@@ -145,6 +146,19 @@ def test_ranks_take_the_same_shapes_by_their_shares(cache: TokenCache, mixed: Te
             shapes.append([tuple(batch.text_BT.shape) for batch in islice(loader, 50)])
     assert shapes[0] == shapes[1]
     assert Counter(shapes[0]) == {(2, 128): 30, (4, 64): 10, (1, 256): 10}
+
+
+def test_long_rows_join_later(cache: TokenCache, mixed: TextConfig, tokenizer: TextTokenizer) -> None:
+    short, middle, long = ({"row_tokens": size, "share": share} for size, share in ((64, 1), (128, 3), (256, 1)))
+    rows = (short, middle | {"after_batches": 10}, long | {"after_batches": 30})
+    config = TextConfig.model_validate(mixed.model_dump() | {"rows": rows})
+    with TextLoader(TextSource(config, cache, tokenizer)) as loader:
+        sizes = [batch.text_BT.shape[1] for batch in islice(loader, 80)]
+    assert Counter(sizes[:10]) == {64: 10}
+    assert Counter(sizes[10:30]) == {64: 5, 128: 15}
+    assert Counter(sizes[30:]) == {64: 10, 128: 30, 256: 10}
+    with pytest.raises(ValidationError, match="wait for after_batches"):
+        TextConfig.model_validate(config.model_dump() | {"rows": rows[1:]})
 
 
 def test_batches_are_the_same_for_any_threads_and_processes(cache: TokenCache, mixed: TextConfig, tokenizer: TextTokenizer) -> None:
