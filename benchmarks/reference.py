@@ -44,7 +44,9 @@ RESULT = Path(__file__).resolve().parent / "results" / "reference.json"
 LENGTHS = (1500, 3000, 6000, 12_000, 18_000, 24_000, 32_000)
 HAYSTACKS, DOCUMENTS, WINDOWS = 6, 48, 96
 """Of every kind of text, at scale 1."""
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "peft", "deepspeed")
+PATHS = frozenset({"model", "base", "icae", "drop", "cache", "out", "fairytaleqa", "squad"})
+"""Options whose folders a result file does not name."""
 Table = dict[str, Any]
 
 
@@ -88,7 +90,7 @@ class Measuring:
     def table(self, plot: Path | None = None) -> Table:
         """Over all kinds, and `by_kind`; perplexity is of the first kind."""
         tokenizer, batch = TextTokenizer.of(self.encoder.tokenizer), self.options.batch
-        kinds = [_kind(text, tokenizer, self.options) for text in self.options.text]
+        kinds = [open_kind(text, tokenizer, self.options) for text in self.options.text]
         needles = {kind.name: self._needles(kind, tokenizer) for kind in kinds}
         found = self._timed("needles", lambda: answer_cases(self.encoder, _all(needles), kinds[0].config.curriculum.answer, batch))
         asked = {kind.name: self._questions(kind, tokenizer) for kind in kinds}
@@ -134,7 +136,8 @@ def _all(by_kind: dict[str, list[Any]]) -> list[Any]:
     return [case for cases in by_kind.values() for case in cases]
 
 
-def _kind(text: str, tokenizer: TextTokenizer, options: argparse.Namespace) -> Kind:
+def open_kind(text: str, tokenizer: TextTokenizer, options: argparse.Namespace) -> Kind:
+    """One `kind=file[,file]` of the command line."""
     name, _, files = text.rpartition("=")
     paths = tuple(files.split(","))
     config = TextConfig(
@@ -183,17 +186,18 @@ def measure(options: argparse.Namespace) -> Table:
 
 
 def _write(result: Table, options: argparse.Namespace, started: float) -> None:
-    result |= _about(options, round(time.monotonic() - started, 1))
+    result |= about("benchmarks.reference", options, round(time.monotonic() - started, 1))
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def _about(options: argparse.Namespace, seconds: float) -> Table:
+def about(module: str, options: argparse.Namespace, seconds: float) -> Table:
+    """What a result file says about its command and machine."""
     values = {name.replace("_", "-"): _named(name, value) for name, value in vars(options).items() if value not in (None, ())}
     given = " ".join(f"--{name} {' '.join(map(str, value))}" for name, value in values.items())
-    about = provenance(f"python -m benchmarks.reference {given}", PACKAGES)
+    found = provenance(f"python -m {module} {given}", PACKAGES)
     if options.device.startswith("cuda"):
-        about["hardware"]["gpu"] = torch.cuda.get_device_name()
-    return about | {"seconds": seconds, "scale": options.scale, "dtype": options.dtype, "model": _name(options.model)}
+        found["hardware"]["gpu"] = torch.cuda.get_device_name()
+    return found | {"seconds": seconds, "scale": options.scale, "dtype": options.dtype, "model": _name(options.model)}
 
 
 def _named(option: str, value: Any) -> list[Any]:
@@ -202,19 +206,18 @@ def _named(option: str, value: Any) -> list[Any]:
         return [f"{kind}={','.join(map(_name, files.split(',')))}" for kind, _, files in (text.rpartition("=") for text in value)]
     if option == "held_out":
         return value
-    return [_name(value)] if option in ("model", "base", "icae", "drop", "cache", "out") else [value]
+    return [_name(value)] if option in PATHS else [value]
 
 
 def _name(path: Any) -> str:
     return Path(str(path)).name
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def checkpoint_options(description: str | None) -> argparse.ArgumentParser:
+    """What every command that measures a checkpoint on held-out text is told."""
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--model", default="reference", help="the packaged `reference`, a folder, or a hub name")
     parser.add_argument("--base", help="folder of the language model it came from")
-    parser.add_argument("--icae", help="folder of an ICAE on that language model")
     parser.add_argument("--text", nargs="+", required=True, help="kind=file[,file]; the first kind is that of the perplexity table")
     parser.add_argument("--drop", help="ids to leave out, as in TextConfig.drop")
     parser.add_argument("--validation", type=float, default=0.005, help="share of held-out documents; not above that of the training")
@@ -225,9 +228,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=1, help="that tokenise")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--batch", type=int, default=16, help="questions or windows computed at once")
     parser.add_argument("--scale", type=float, default=1.0, help="below 1: less of everything, for a trial")
     parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = checkpoint_options(__doc__)
+    parser.add_argument("--icae", help="folder of an ICAE on that language model")
+    parser.add_argument("--batch", type=int, default=16, help="questions or windows computed at once")
     parser.add_argument("--out", type=Path, default=RESULT)
     return parser.parse_args(arguments)
 

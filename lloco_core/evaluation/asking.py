@@ -23,6 +23,8 @@ from lloco_core.config import AnswerConfig
 from lloco_core.errors import ConfigurationError, DatasetError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lloco_core.compressor.encoder import ContextEncoder
 
 Context = Literal["vectors", "wrong", "none", "full_text"]
@@ -73,14 +75,9 @@ class Asking:
         """
         if not self.cases or len({case.case_id for case in self.cases}) < len(self.cases):
             raise DatasetError(f"{len(self.cases)} cases cannot be asked; give one or more, each with an id of its own")
-        contexts = self._contexts(context)
-        order = sorted(range(len(self.cases)), key=lambda at: 0 if (found := contexts[at]) is None else len(found))  # little padding
-        answerer, answers = LocalAnswerer(self.encoder, self.config), {}
-        for start in range(0, len(order), self.batch):
-            chosen = order[start : start + self.batch]
-            made = answerer.answer_all([self.cases[at].question for at in chosen], [contexts[at] for at in chosen])
-            answers |= {self.cases[at].case_id: answer for at, answer in zip(chosen, made, strict=True)}
-        return answers
+        contexts, answerer = self._contexts(context), LocalAnswerer(self.encoder, self.config)
+        made = answer_in_batches(answerer, [case.question for case in self.cases], contexts, self.batch)
+        return {case.case_id: answer for case, answer in zip(self.cases, made, strict=True)}
 
     def _contexts(self, context: Context) -> Sequence[np.ndarray | None]:
         if context == "none":
@@ -118,6 +115,32 @@ class Asking:
                 f"a text of {longest} tokens and an answer of {room} do not fit the {limit} positions of the model; ask about shorter texts"
             )
         return [case.token_ids_T for case in self.cases]
+
+
+def answer_in_batches(
+    answerer: LocalAnswerer,
+    questions: Sequence[str],
+    contexts: Sequence[np.ndarray | None],
+    batch: int,
+    adapter: Path | None = None,
+) -> list[str]:
+    """Answers in the order of the questions; those with contexts of about one length are answered at once.
+
+    Args:
+        answerer: of the encoder.
+        questions: without the wording around them.
+        contexts: per question vectors [P, H], token ids [T] of a text, or None.
+        batch: questions answered at once.
+        adapter: folder of the adapter for all of them.
+    """
+    order = sorted(range(len(questions)), key=lambda at: 0 if (found := contexts[at]) is None else len(found))
+    answers = [""] * len(questions)
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        made = answerer.answer_all([questions[at] for at in chosen], [contexts[at] for at in chosen], adapter)
+        for at, answer in zip(chosen, made, strict=True):
+            answers[at] = answer
+    return answers
 
 
 def answer_cases(

@@ -32,7 +32,7 @@ from lloco_core.evaluation.intervals import Bootstrap, interval
 if TYPE_CHECKING:
     from lloco_core.compressor.encoder import ContextEncoder
     from lloco_core.config import AnswerConfig
-    from lloco_core.encoder_training.text.cache import TokenCache
+    from lloco_core.encoder_training.text.cache import Split, TokenCache
     from lloco_core.encoder_training.text.config import CurriculumConfig, Style, TextConfig
     from lloco_core.encoder_training.text.curriculum import Task
     from lloco_core.encoder_training.text.tokens import TextTokenizer
@@ -75,25 +75,27 @@ def build_rule_cases(
     table: RuleTable,
     n_documents: int,
     row_tokens: int = ROW_TOKENS,
+    split: Split = "validation",
 ) -> list[RuleCase]:
-    """Questions for one table about one piece each of up to `n_documents` held-out documents, drawn with the seed of the text.
+    """Questions for one table about one piece each of up to `n_documents` documents, drawn with the seed of the text.
 
     Args:
-        cache: the text; documents of its validation share are taken.
+        cache: the text.
         text: its configuration: share, seed, and the curriculum that says which styles training asks.
         tokenizer: of the encoder.
         table: one with `styles_of`.
         n_documents: wanted.
         row_tokens: of a piece.
+        split: `validation` asks about held-out documents; `train` about those that were trained on, as rows for an adapter.
 
     Raises:
-        DatasetError: no held-out document is long enough, none suits a rule, or the curriculum leaves the table no style.
+        DatasetError: no such document is long enough, none suits a rule, or the curriculum leaves the table no style.
     """
     styles = styles_of(table, text.curriculum)
     if not styles:
         raise DatasetError(f"{table} has no styles: curriculum.held_out_styles is {list(text.curriculum.held_out_styles)}; leave it out")
-    held = cache.documents("validation", text.validation)
-    documents = held[cache.n_tokens[held] >= row_tokens]
+    among = cache.documents(split, text.validation)
+    documents = among[cache.n_tokens[among] >= row_tokens]
     changes = {"older": 0.0, "familiar": float(table == "facts_em")}
     curriculum = Curriculum(text.curriculum.only(*styles).model_copy(update=changes), tokenizer)
     names = cache.ids()
@@ -105,8 +107,9 @@ def build_rule_cases(
         for order, task in enumerate(tasks)
     ]
     if not cases:
+        kind = "held-out" if split == "validation" else "training"
         raise DatasetError(
-            f"{len(documents)} of {len(held)} held-out documents have {row_tokens} tokens, and no question of the styles {list(styles)} "
+            f"{len(documents)} of {len(among)} {kind} documents have {row_tokens} tokens, and no question of the styles {list(styles)} "
             "comes from them; raise text.validation, add longer documents, or lower row_tokens"
         )
     return cases

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lloco_core.config import FinetuneConfig
     from lloco_core.finetune.collate import Batch
-    from lloco_core.finetune.rows import FinetuneDataset
+    from lloco_core.finetune.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ parts merge into one, and the folder is deleted when the call returns."""
 
 def finetune(
     model: PeftModel,
-    rows: FinetuneDataset,
-    held_out: FinetuneDataset,
+    rows: Rows,
+    held_out: Rows,
     recipe: FinetuneConfig,
     *,
     report: Report,
@@ -113,7 +113,7 @@ def finetune(
     )
 
 
-def train_step(engine: DeepSpeedEngine, rows: FinetuneDataset, order: RowOrder, progress: Progress) -> Progress:
+def train_step(engine: DeepSpeedEngine, rows: Rows, order: RowOrder, progress: Progress) -> Progress:
     """One optimizer step on the mean loss over all answer tokens of its rows, whatever rank and micro-batch they are in."""
     engine.train()
     torch.manual_seed(order.dropout_seed(progress.step, dist.get_rank()))
@@ -140,7 +140,7 @@ def train_step(engine: DeepSpeedEngine, rows: FinetuneDataset, order: RowOrder, 
 
 
 @torch.no_grad()
-def holdout_loss(engine: DeepSpeedEngine, rows: FinetuneDataset, order: RowOrder) -> float | None:
+def holdout_loss(engine: DeepSpeedEngine, rows: Rows, order: RowOrder) -> float | None:
     """Mean loss over the answer tokens of all rows, without dropout; None when there are no rows."""
     if not len(rows):
         return None
@@ -156,5 +156,5 @@ def holdout_loss(engine: DeepSpeedEngine, rows: FinetuneDataset, order: RowOrder
     return total_loss / total_targets
 
 
-def _batch(rows: FinetuneDataset, numbers: Sequence[int]) -> Batch:
+def _batch(rows: Rows, numbers: Sequence[int]) -> Batch:
     return collate([rows[number] for number in numbers]) if numbers else collate([rows[0]]).without_loss()

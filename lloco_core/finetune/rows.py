@@ -11,7 +11,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,14 @@ class Row:
 
     def __len__(self) -> int:
         return len(self.vectors_KD) + len(self.prompt_ids) + len(self.answer_ids)
+
+
+class Rows(Protocol):
+    """What is trained on: rows by number, made when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Row: ...
 
 
 def write_examples(uri: str, examples: Iterable[Example]) -> None:

@@ -17,7 +17,7 @@ from lloco_core.errors import DatasetError
 from lloco_core.evaluation.needle import DEPTHS
 from tests.unit.text.texts import config, story
 
-ABSENT = ("ray", "lance", "lancedb", "duckdb", "prefect")
+ABSENT = ("ray", "lance", "lancedb", "duckdb", "prefect", "boto3")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def corpus(tmp_path):
 
 
 def test_it_loads_where_neither_ray_nor_a_store_is_installed():
-    code = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); import benchmarks.reference; print('loaded')"
+    code = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); import benchmarks.reference, benchmarks.adapters; print('loaded')"
     done = subprocess.run([sys.executable, "-c", code], cwd=reference.RESULT.parents[2], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "loaded"
 
@@ -66,10 +66,10 @@ def test_styles_that_training_left_out_have_a_table_of_their_own(tmp_path):
     tokenizer, asked = TextTokenizer((locate_checkpoint("reference") / "tokenizer.json").read_text(), end_id=2), {}
     for held_out in ([], ["--held-out", "fill_in", "who_did"]):
         options = reference.parse(given + held_out)
-        kind = reference._kind(options.text[0], tokenizer, options)
+        kind = reference.open_kind(options.text[0], tokenizer, options)
         cases = reference.Measuring(None, None, reference.Size.at(0.1), options)._questions(kind, tokenizer)
         asked[len(held_out)] = {table: {case.style for case in cases if case.table == table} for table in {case.table for case in cases}}
-        assert ("--held-out fill_in who_did" in reference._about(options, 1.0)["command"]) == bool(held_out)
+        assert ("--held-out fill_in who_did" in reference.about("benchmarks.reference", options, 1.0)["command"]) == bool(held_out)
     assert asked[0].keys() == {"facts_em", "rare_facts_em", "literal_f1"}
     assert {"fill_in", "who_did"} <= asked[0]["literal_f1"]
     assert asked[3]["held_out_f1"] == {"fill_in", "who_did"}
@@ -80,7 +80,7 @@ def test_the_result_names_no_folder_of_this_machine():
     options = reference.parse(
         ["--text", "books=/a/b.jsonl,/a/c.jsonl", "--cache", "/somewhere/cache", "--base", "/a/lm", "--device", "cpu"]
     )
-    about = reference._about(options, 1.0)
+    about = reference.about("benchmarks.reference", options, 1.0)
     assert "--text books=b.jsonl,c.jsonl" in about["command"]
     assert "/" not in about["command"]
     assert about["versions"].keys() >= {"python", "torch", "transformers"}
