@@ -21,6 +21,7 @@ import torch
 
 from benchmarks.haystacks import haystacks
 from benchmarks.machine import provenance
+from benchmarks.reference_report import block
 from lloco_core.compressor import AutoCompressor, ContextEncoder, load_encoder, locate_checkpoint
 from lloco_core.compressor.checkpoint import load_base
 from lloco_core.encoder_training.text.config import LITERAL_STYLES, CurriculumConfig, TextConfig
@@ -243,13 +244,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, write, and say the most important."""
+    """Measure, write, and print the table."""
     options = parse()
     try:
         result = measure(options)
     except LlocoError as error:
         raise SystemExit(str(error)) from error
-    print(f"{options.out}: needles {result['needle']['mean']}, facts {result['facts_em']['vectors']}, {result['seconds']:.0f} s")
+    print(block(result))
+    print(f"{options.out}: {result['seconds']:.0f} s")
 
 
 if __name__ == "__main__":

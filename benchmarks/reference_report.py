@@ -1,0 +1,80 @@
+"""The table of `reference.py` as a model card shows it: every figure with its interval, the checkpoint beside what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Table = Mapping[str, Any]
+Figure = tuple[float, list[float]]
+"""A value and [low, high]."""
+COMPARED = {"untrained": "untrained encoder", "icae": "ICAE"}
+"""Further tables of a result, and their titles."""
+
+
+def block(result: Table) -> str:
+    """Markdown of a result file: the table, and what was measured where."""
+    tables = {"this checkpoint": result} | {title: result[name] for name, title in COMPARED.items() if name in result}
+    lines = [f"| | {' | '.join(tables)} |", "|---" * (1 + len(tables)) + "|"]
+    for title, figure in FIGURES.items():
+        cells = [_cell(table, figure) for table in tables.values()]
+        if any(cells):
+            lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", _measured(result)])
+
+
+def _measured(result: Table) -> str:
+    needle, literal, versions = result["needle"], result["literal_f1"], result["versions"]
+    where = result["hardware"].get("gpu") or f"{result['hardware']['cores']} cores"
+    return (
+        f"In brackets: 95 % bootstrap intervals over documents. {needle['cases']} needles in {needle['haystacks']} haystacks, "
+        f"{literal['cases']} literal questions about {literal['documents']} documents, none of them trained on. {where}, "
+        f"{result['dtype']}, torch {versions['torch']}, "
+        f"transformers {versions['transformers']}, commit {result['commit'][:7]}:\n`{result['command']}`"
+    )
+
+
+def _cell(table: Table, figure: Callable[[Table], Figure]) -> str:
+    try:
+        value, (low, high) = figure(table)
+    except KeyError:
+        return ""
+    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def _of(group: str, name: str) -> Callable[[Table], Figure]:
+    return lambda table: (table[group][name], table[group]["intervals"][name])
+
+
+def _needle(part: str, key: str) -> Callable[[Table], Figure]:
+    return lambda table: (table["needle"][part][key], table["needle"]["intervals"][part][key])
+
+
+def _worst_depth(table: Table) -> Figure:
+    depths = table["needle"]["by_depth"]
+    return _needle("by_depth", min(depths, key=depths.__getitem__))(table)
+
+
+def _read(group: str, what: str, conditions: Mapping[str, str]) -> dict[str, Callable[[Table], Figure]]:
+    return {f"{what}: {words}": _of(group, name) for name, words in conditions.items()}
+
+
+_ASKED = {"vectors": "vectors", "wrong": "another document's vectors", "none": "question only"}
+_SEGMENTS = {f"vectors_{count}": f"behind {count} compressed segment{'s' * (count > 1)}" for count in (1, 2, 3)}
+FIGURES: dict[str, Callable[[Table], Figure]] = {
+    "needles found in 1.5k to 32k tokens": _of("needle", "mean"),
+    "needles: the worst depth": _worst_depth,
+    "needles: the very first sentence": _needle("by_depth", "0"),
+    "needles in 32k tokens": _needle("by_length", "32000"),
+    **_read("facts_em", "facts of known words, exact match", _ASKED),
+    **_read("rare_facts_em", "facts of made-up names, exact match", _ASKED),
+    **_read("literal_f1", "literal questions, F1", _ASKED | {"full_text": "full text"}),
+    **_read("held_out_f1", "a style that training left out, F1", _ASKED | {"full_text": "full text"}),
+    **_read("perplexity", "perplexity, language model it came from", {"base_none": "no context", "base_text": "1,536 tokens of text"}),
+    **_read(
+        "perplexity", "perplexity", {"none": "no context", "text": "one segment as text"} | _SEGMENTS | {"wrong": "another document's"}
+    ),
+    "perplexity without context, against the language model it came from": _of("perplexity", "damage"),
+    "share of the text's gain that its vectors keep": _of("perplexity", "kept_gain"),
+}
+"""What a row of the table shows."""
