@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
-import tempfile
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
-from multiprocessing import get_context
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -17,6 +14,7 @@ import numpy as np
 import torch
 
 from lloco_core.encoder_training.batch import Answer, Batch
+from lloco_core.encoder_training.text.processes import process_pool
 from lloco_core.encoder_training.text.source import Position, TextSource
 
 if TYPE_CHECKING:
@@ -44,12 +42,10 @@ class TextLoader:
         self._ahead = max(ahead, 2 * processes)
         self._pin = pin
         self._in_processes = processes > 0
-        self._scratch = tempfile.TemporaryDirectory(prefix="lloco-loader-")
-        self._pool: Executor
-        if processes:
-            self._pool = _processes(source, processes, Path(self._scratch.name, "source.pickle"))
-        else:
-            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="text")
+        self._held = ExitStack()
+        self._pool: Executor = self._held.enter_context(
+            process_pool(processes, _Process.start, source) if processes else ThreadPoolExecutor(threads, thread_name_prefix="text")
+        )
         self._making: deque[_Made] = deque()
         self._next = source.start
 
@@ -93,7 +89,7 @@ class TextLoader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.shutdown(cancel_futures=True)
-        self._scratch.cleanup()
+        self._held.close()
 
     def _fill(self) -> None:
         while len(self._making) < self._ahead:
@@ -102,22 +98,16 @@ class TextLoader:
             self._next = self._source.after(self._next)
 
 
-def _processes(source: TextSource, number: int, path: Path) -> Executor:
-    path.write_bytes(pickle.dumps(source))  # in a file: what a pipe cannot hold keeps one child from starting until the last has read it
-    # spawn: a forked child would inherit the threads' locks of tokenizers, torch, and boto3
-    return ProcessPoolExecutor(number, get_context("spawn"), initializer=_Process.start, initargs=(path,))
-
-
 class _Process:
     """What a process that makes batches holds."""
 
     source: TextSource
 
     @classmethod
-    def start(cls, path: Path) -> None:
+    def start(cls, source: TextSource) -> None:
         """Called once in every process."""
         torch.set_num_threads(1)
-        cls.source = pickle.loads(path.read_bytes())  # noqa: S301 (written by the parent)
+        cls.source = source
 
 
 Sent = tuple[np.ndarray, list[tuple[int, int, np.ndarray, np.ndarray]]]

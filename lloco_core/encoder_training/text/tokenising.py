@@ -10,13 +10,11 @@ import hashlib
 import json
 import logging
 import shutil
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +24,7 @@ import pyarrow.parquet as pq
 
 from lloco_core.encoder_training.text.cache import DOCUMENTS, FORMAT, REPORT, SCHEMA, TOKENS, TokenCache, token_dtype
 from lloco_core.encoder_training.text.files import TextFile, find_files
+from lloco_core.encoder_training.text.processes import process_pool
 from lloco_core.encoder_training.text.reading import Tally
 from lloco_core.encoder_training.text.stream import place_of, read_documents, read_ids
 from lloco_core.encoder_training.text.tokens import TextTokenizer
@@ -128,13 +127,8 @@ def encode_documents(documents: Iterable[TextDocument], tokenizer: TextTokenizer
     if processes == 1:
         yield from (_encode(tokenizer, batch) for batch in batches)
         return
-    with tempfile.TemporaryDirectory(prefix="lloco-tokenizer-") as folder:
-        definition = Path(folder, "tokenizer.json")  # a pipe cannot hold it, and would keep one child from starting until the last has read
-        definition.write_text(tokenizer.definition, encoding="utf-8")
-        start = (definition, tokenizer.end_id)
-        # spawn: a forked child would inherit the threads' locks of tokenizers, torch, and boto3
-        with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_Worker.start, initargs=start) as pool:
-            yield from _in_order(pool, _Worker.encode, batches, AHEAD * processes)
+    with process_pool(processes, _Worker.start, tokenizer) as pool:
+        yield from _in_order(pool, _Worker.encode, batches, AHEAD * processes)
 
 
 def _in_order(pool: Executor, call: Callable[..., _Encoded], batches: Iterable[list[TextDocument]], most: int) -> Iterator[_Encoded]:
@@ -172,9 +166,9 @@ class _Worker:
     tokenizer: TextTokenizer
 
     @classmethod
-    def start(cls, definition: Path, end_id: int) -> None:
+    def start(cls, tokenizer: TextTokenizer) -> None:
         """Called once in every process."""
-        cls.tokenizer = TextTokenizer(definition.read_text(encoding="utf-8"), end_id)
+        cls.tokenizer = tokenizer
 
     @classmethod
     def encode(cls, batch: list[TextDocument]) -> _Encoded:
