@@ -63,9 +63,9 @@ class Run:
                     self._report(loss, out_of_time)
                     if out_of_time or self.trainer.step % self.config.checkpoint_every == 0:
                         self.position = loader.state_dict()
+                        if out_of_time:
+                            return
                         self.save_checkpoint()
-                    if out_of_time:
-                        return
             first = last
 
     def save_checkpoint(self) -> None:
