@@ -28,7 +28,6 @@ from benchmarks.adapting import Reader
 from lloco_core.compressor import AutoCompressor, load_encoder, locate_checkpoint
 from lloco_core.config import AnswerConfig, FinetuneConfig
 from lloco_core.encoder_training.text.tokens import TextTokenizer
-from lloco_core.errors import LlocoError
 
 if TYPE_CHECKING:
     from lloco_core.compressor import ContextEncoder
@@ -118,12 +117,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Measure, write, and say where."""
-    options = parse()
-    try:
-        result = measure(options)
-    except LlocoError as error:
-        raise SystemExit(str(error)) from error
-    print(f"{options.out}: {result['seconds']:.0f} s")
+    reference.run(measure, parse())
 
 
 if __name__ == "__main__":

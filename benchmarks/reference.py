@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -243,15 +244,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main() -> None:
-    """Measure, write, and print the table."""
-    options = parse()
+def run(measuring: Callable[[argparse.Namespace], Table], options: argparse.Namespace) -> Table:
+    """Measure and say where the result lies; a refusal ends the program with its message."""
     try:
-        result = measure(options)
+        result = measuring(options)
     except LlocoError as error:
         raise SystemExit(str(error)) from error
-    print(block(result))
     print(f"{options.out}: {result['seconds']:.0f} s")
+    return result
+
+
+def main() -> None:
+    """Measure, write, and print the table."""
+    print(block(run(measure, parse())))
 
 
 if __name__ == "__main__":
