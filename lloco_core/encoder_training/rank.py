@@ -1,6 +1,6 @@
 """One rank of a run of encoder training, wherever it runs: here text, objective, loop, measurements, and export meet.
 
-Who starts the ranks is also who keeps what they report (`Keeper`): Ray Train for a cluster, a folder for one device.
+Who starts the ranks is also who keeps what they report (`Keeper`): Ray Train for a cluster, a folder for one machine.
 """
 
 from __future__ import annotations
