@@ -14,7 +14,11 @@ from lloco_core.encoder_training.text import names
 if TYPE_CHECKING:
     from lloco_core.encoder_training.text.familiar import KnownWords
 
-_KINDS = ("old", "northern", "hidden", "royal", "silent", "second", "forgotten", "golden", "eastern", "broken", "secret", "lost", "special")
+_KINDS = (
+    *("old", "northern", "hidden", "royal", "silent", "second", "forgotten", "golden", "eastern", "broken", "secret", "lost", "special"),
+    *("wooden", "bright", "ancient", "winter", "favourite", "first", "lonely", "distant", "iron", "narrow", "sacred", "strange", "final"),
+    *("painted", "lucky", "western", "crystal", "noble", "quiet", "marble", "foreign", "summer", "hollow", "proud", "silver", "missing"),
+)
 _THINGS = (
     *("harbour", "library", "mill", "bridge", "garden", "tower", "vault", "ship", "school", "station", "archive", "market", "chapel"),
     *("observatory", "laboratory", "orchard", "lighthouse", "theatre", "mine", "workshop", "bakery", "fountain", "gate", "museum"),
@@ -22,6 +26,9 @@ _THINGS = (
 _PLACES = ("town", "village", "island", "valley", "meeting place", "province", "hiding place", "destination", "landing place")
 _ROLES = ("doctor", "captain", "witness", "painter", "guest", "messenger", "judge", "engineer", "gardener", "pilot", "teacher")
 _GOODS = ("coins", "books", "steps", "birds", "lamps", "letters", "stones", "barrels", "sheep", "bottles", "nails")
+_ANY_WORD = 0.5
+"""Share of the words of a fact that are any word instead of a listed one, sense or not: who has seen few words in a place takes a new one
+for another kind of question."""
 
 _WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "fact_code": (
@@ -78,10 +85,10 @@ def make_fact(style: str, rng: Random, values: KnownWords | ModuleType = names) 
     slots = {
         "thing": _thing(rng, values),
         "person": values.person(rng),
-        "kind": rng.choice(_KINDS),
-        "place": rng.choice(_PLACES),
-        "role": rng.choice(_ROLES),
-        "goods": rng.choice(_GOODS),
+        "kind": _word(_KINDS, rng, values),
+        "place": _word(_PLACES, rng, values),
+        "role": _word(_ROLES, rng, values),
+        "goods": _word(_GOODS, rng, values),
         "value": value,
     }
     told = sentence.format_map(slots)
@@ -89,5 +96,11 @@ def make_fact(style: str, rng: Random, values: KnownWords | ModuleType = names) 
 
 
 def _thing(rng: Random, values: KnownWords | ModuleType) -> str:
-    thing = rng.choice(_THINGS)
-    return rng.choice((f"the {rng.choice(_KINDS)} {thing}", f"the {thing} of {values.place(rng)}", f"{values.person(rng)}'s {thing}"))
+    thing = _word(_THINGS, rng, values)
+    return rng.choice(
+        (f"the {_word(_KINDS, rng, values)} {thing}", f"the {thing} of {values.place(rng)}", f"{values.person(rng)}'s {thing}")
+    )
+
+
+def _word(listed: tuple[str, ...], rng: Random, values: KnownWords | ModuleType) -> str:
+    return values.word(rng) if rng.random() < _ANY_WORD else rng.choice(listed)

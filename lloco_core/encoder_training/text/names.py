@@ -26,19 +26,14 @@ _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 def word(rng: Random) -> str:
     """One made-up word in lower case."""
-    begins, vowels, ends = rng.choice(_SOUNDS)
-    syllables = [rng.choice(begins) + rng.choice(vowels) for _ in range(rng.choice((2, 2, 3, 3, 4)))]
-    place = rng.randrange(2 * len(syllables))  # at most one syllable is closed
-    if place < len(syllables):
-        syllables[place] += rng.choice(ends)
-    return "".join(syllables)
+    while is_reserved(made := _syllables(rng)):
+        pass
+    return made
 
 
 def name(rng: Random) -> str:
     """One made-up name."""
-    while is_reserved(made := word(rng).capitalize()):
-        pass
-    return made
+    return word(rng).capitalize()
 
 
 def person(rng: Random) -> str:
@@ -72,3 +67,12 @@ def code(rng: Random) -> str:
 def filled(form: str, rng: Random) -> str:
     """A form with a letter for every A and a digit for every 0."""
     return "".join(rng.choice(_LETTERS) if sign == "A" else str(rng.randint(0, 9)) if sign == "0" else sign for sign in form)
+
+
+def _syllables(rng: Random) -> str:
+    begins, vowels, ends = rng.choice(_SOUNDS)
+    syllables = [rng.choice(begins) + rng.choice(vowels) for _ in range(rng.choice((2, 2, 3, 3, 4)))]
+    place = rng.randrange(2 * len(syllables))  # at most one syllable is closed
+    if place < len(syllables):
+        syllables[place] += rng.choice(ends)
+    return "".join(syllables)

@@ -169,9 +169,22 @@ def test_the_needle_and_its_cities_are_never_told(rows: list[np.ndarray], tokeni
             assert "magic city" not in task.question.lower()
 
 
+def test_what_a_fact_is_about_is_any_word(tokenizer: TextTokenizer) -> None:
+    known = KnownWords.of(tokenizer.pieces)
+    asked = [facts.make_fact("fact_place", random.Random(number), known).question for number in range(1500)]
+    kinds = [
+        match[1]
+        for question in asked
+        if (match := re.fullmatch(r"What is the (\S+) (?:\S+|meeting place|hiding place|landing place)\?", question))
+    ]
+    assert len(kinds) > 250
+    assert len(set(kinds)) > len(kinds) / 3
+    assert len(set(kinds) & set(facts._KINDS)) > 30
+
+
 def test_a_made_up_name_is_no_reserved_city(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter(["nairobi", "harare", "elsewhere"])
-    monkeypatch.setattr(names, "word", lambda rng: next(drawn))
+    monkeypatch.setattr(names, "_syllables", lambda rng: next(drawn))
     assert names.name(random.Random(0)) == "Elsewhere"
     assert {"Nairobi", "Lisbon", "Kathmandu", "Valparaiso"} <= set(RESERVED_CITIES)
 
@@ -248,7 +261,7 @@ def test_rows_without_sentences_or_words_get_fewer_questions(tokenizer: TextToke
     for ids_T in (np.full(T, tokenizer.end_id), tokenizer.encode(["한" * 4 * T])[0][:T].astype(np.int64)):
         row = curriculum.ask(ids_T, random.Random(1))
         assert row.row_T.shape == (T,)
-        assert {task.style for task in row.tasks} <= set(FACT_STYLES)
+        assert {task.style for task in row.tasks} <= {*FACT_STYLES, "recall"}  # of the words of a fact
     tiny = curriculum.ask(np.full(8, 300), random.Random(1))
     assert tiny.row_T.shape == (8,)
 
