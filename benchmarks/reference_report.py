@@ -1,10 +1,26 @@
-"""The table of `reference.py` as a model card shows it: every figure with its interval, the checkpoint beside what it is compared with."""
+"""The table of `reference.py` as a model card shows it: every figure with its interval, the checkpoint beside what it is compared with.
+
+`python -m benchmarks.reference_report` puts it, and the sentences of `adapters.py`, into the card of the packaged checkpoint.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks.machine import ROOT, between
+
+CARD = ROOT / "lloco_core" / "models" / "reference" / "README.md"
+RESULTS = ROOT / "benchmarks" / "results"
+TABLE = "<!-- reference:start -->", "<!-- reference:end -->"
+ADAPTERS = "<!-- adapters:start -->", "<!-- adapters:end -->"
+PARTS = {
+    "left_out_style": "A style of questions that encoder training left out",
+    "fairytaleqa": "FairytaleQA, questions by people about stories",
+    "squad": "SQuAD, the paragraphs of an article as one document",
+}
+"""Parts of `adapters.json`, and what they are asked about."""
 Table = Mapping[str, Any]
 Figure = tuple[float, list[float]]
 """A value and [low, high]."""
@@ -21,6 +37,14 @@ def block(result: Table) -> str:
         if any(cells):
             lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", _measured(result)])
+
+
+def adapters_block(result: Table) -> str:
+    """Markdown of the result file of `adapters.py`: a sentence for every part."""
+    lines = [f"- {title}. {result[part]['says']}" for part, title in PARTS.items() if part in result]
+    return "\n".join(
+        [*lines, "", f'Behind "by": how far it is above, with a 95 % bootstrap interval over documents.\n`{result["command"]}`']
+    )
 
 
 def _measured(result: Table) -> str:
@@ -78,3 +102,15 @@ FIGURES: dict[str, Callable[[Table], Figure]] = {
     "share of the text's gain that its vectors keep": _of("perplexity", "kept_gain"),
 }
 """What a row of the table shows."""
+
+
+def main() -> None:
+    """Bring the card up to date."""
+    card = CARD.read_text()
+    for markers, rendered, name in ((TABLE, block, "reference.json"), (ADAPTERS, adapters_block, "adapters.json")):
+        card = between(card, *markers, rendered(json.loads((RESULTS / name).read_text())))
+    CARD.write_text(card)
+
+
+if __name__ == "__main__":
+    main()

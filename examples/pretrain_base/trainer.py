@@ -126,7 +126,7 @@ class Trainer:
 def build_model(shape: dict[str, Any], seed: int) -> LlamaForCausalLM:
     """Normal weights of standard deviation 0.02; projections that write into the residual are smaller with depth."""
     torch.manual_seed(seed)
-    config = LlamaConfig(**shape, attn_implementation="sdpa", use_cache=False)
+    config = LlamaConfig(**shape, attn_implementation="sdpa")
     model = LlamaForCausalLM(config).float()
     for name, weight in model.named_parameters():
         if name.endswith(("o_proj.weight", "down_proj.weight")):

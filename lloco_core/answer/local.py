@@ -56,6 +56,7 @@ class LocalAnswerer:
                 attention_mask=mask_BT.to(prompts[0].device),
                 max_new_tokens=self.config.max_new_tokens,
                 do_sample=False,
+                use_cache=True,  # models that were saved in training often say not to
                 pad_token_id=self.encoder.tokenizer.eos_token_id,
             )
         return [text.strip() for text in self.encoder.tokenizer.batch_decode(ids_BT, skip_special_tokens=True)]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-from benchmarks.reference_report import block
+import pytest
+
+from benchmarks import reference_report
+from benchmarks.reference_report import adapters_block, block
 
 
 def with_intervals(**figures: float) -> dict[str, Any]:
@@ -58,3 +63,22 @@ def test_what_was_not_measured_has_no_row():
     rows = rows_of(block(measured(0.5) | ABOUT))
     assert "needles in 32k tokens" not in rows
     assert not [title for title in rows if title.startswith(("facts of made-up", "a style"))]
+
+
+def test_the_card_gets_the_table_and_a_sentence_for_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    card = tmp_path / "README.md"
+    card.write_text(
+        "# Card\n<!-- reference:start -->\nold\n<!-- reference:end -->\n\n<!-- adapters:start -->\n<!-- adapters:end -->\nend\n"
+    )
+    adapters = {"squad": {"says": "On 3 questions it reaches F1 4.0."}, "command": "python -m benchmarks.adapters"}
+    (tmp_path / "reference.json").write_text(json.dumps(measured(0.5) | ABOUT))
+    (tmp_path / "adapters.json").write_text(json.dumps(adapters))
+    monkeypatch.setattr(reference_report, "CARD", card)
+    monkeypatch.setattr(reference_report, "RESULTS", tmp_path)
+    reference_report.main()
+    text = card.read_text()
+    assert text.startswith("# Card\n") and text.endswith("\nend\n") and "old" not in text
+    assert block(measured(0.5) | ABOUT) in text
+    assert adapters_block(adapters) in text
+    assert "- SQuAD, the paragraphs of an article as one document. On 3 questions it reaches F1 4.0.\n" in text
+    assert "FairytaleQA" not in text
