@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from lloco_core.encoder_training.text.config import TextConfig
 from lloco_core.encoder_training.text.files import find_files
@@ -27,11 +27,9 @@ def train_tokenizer(config: TextConfig, vocabulary: int, folder: Path, documents
         vocab_size=vocabulary, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     tokenizer.train_from_iterator(islice(_texts(config), documents), trainer)
-    folder.mkdir(parents=True, exist_ok=True)
-    names = {"unk_token": SPECIAL[0], "bos_token": SPECIAL[1], "eos_token": SPECIAL[2]}
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False} | names
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
-    tokenizer.save(str(folder / "tokenizer.json"))
+    unknown, begin, end = SPECIAL
+    names = {"unk_token": unknown, "bos_token": begin, "eos_token": end, "pad_token": unknown}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **names).save_pretrained(folder)
 
 
 def _texts(config: TextConfig) -> Iterator[str]:
