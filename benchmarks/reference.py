@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,12 +63,12 @@ class Size:
     n_windows: int
 
     @classmethod
-    def at(cls, scale: float) -> Size:
-        """Everything at 1; below, fewer documents, only the shorter needles, and fewer depths between 0 and 1."""
+    def at(cls, scale: float, lengths: Sequence[int] = ()) -> Size:
+        """Everything at 1; below, fewer documents, fewer depths between 0 and 1, and only the shorter needles unless `lengths` says."""
         n_lengths, n_depths = max(2, round(scale * len(LENGTHS))), max(3, round(scale * len(DEPTHS)))
         places = np.linspace(0, len(DEPTHS) - 1, min(n_depths, len(DEPTHS))).round().astype(int)
         counts = (max(2, round(scale * count)) for count in (HAYSTACKS, DOCUMENTS, WINDOWS))
-        return cls(LENGTHS[:n_lengths], tuple(DEPTHS[place] for place in places), *counts)
+        return cls(tuple(lengths) or LENGTHS[:n_lengths], tuple(DEPTHS[place] for place in places), *counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def untrained(encoder: AutoCompressor, base: Path, options: argparse.Namespace) 
 
 def measure(options: argparse.Namespace) -> Table:
     """Measure and write the result file, the checkpoint's own table at its top; it is written again behind every encoder."""
-    started, size = time.monotonic(), Size.at(options.scale)
+    started, size = time.monotonic(), Size.at(options.scale, options.lengths)
     load = {"device": options.device, "dtype": options.dtype}
     encoder = load_encoder(options.model, **load)
     base = load_base(locate_checkpoint(options.base), encoder.summary_SH.dtype, options.device) if options.base else None
@@ -206,7 +206,7 @@ def _named(option: str, value: Any) -> list[Any]:
     """A value without the folders of this machine."""
     if option == "text":
         return [f"{kind}={','.join(map(_name, files.split(',')))}" for kind, _, files in (text.rpartition("=") for text in value)]
-    if option == "held_out":
+    if option in ("held_out", "lengths"):
         return value
     return [_name(value)] if option in PATHS else [value]
 
@@ -238,6 +238,7 @@ def checkpoint_options(description: str | None) -> argparse.ArgumentParser:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = checkpoint_options(__doc__)
+    parser.add_argument("--lengths", type=int, nargs="+", default=(), help="of needles, in tokens, instead of those of the scale")
     parser.add_argument("--icae", help="folder of an ICAE on that language model")
     parser.add_argument("--batch", type=int, default=16, help="questions or windows computed at once")
     parser.add_argument("--out", type=Path, default=RESULT)

@@ -56,6 +56,7 @@ def test_the_whole_table_is_measured_at_scale_one():
     assert (whole.lengths, whole.depths) == (reference.LENGTHS, DEPTHS)
     small = reference.Size.at(0.01)
     assert (small.lengths, small.depths) == ((1500, 3000), (0.0, 0.5, 1.0))
+    assert reference.Size.at(0.01, [6000]).lengths == (6000,)
     assert min(small.n_haystacks, small.n_documents, small.n_windows) == 2  # intervals need two
 
 
@@ -77,10 +78,10 @@ def test_styles_that_training_left_out_have_a_table_of_their_own(tmp_path):
 
 
 def test_the_result_names_no_folder_of_this_machine():
-    options = reference.parse(
-        ["--text", "books=/a/b.jsonl,/a/c.jsonl", "--cache", "/somewhere/cache", "--base", "/a/lm", "--device", "cpu"]
-    )
+    given = "--text books=/a/b.jsonl,/a/c.jsonl --cache /somewhere/cache --base /a/lm --device cpu --lengths 1500 32000"
+    options = reference.parse(given.split())
     about = reference.about("benchmarks.reference", options, 1.0)
     assert "--text books=b.jsonl,c.jsonl" in about["command"]
+    assert "--lengths 1500 32000" in about["command"]
     assert "/" not in about["command"]
     assert about["versions"].keys() >= {"python", "torch", "transformers"}
