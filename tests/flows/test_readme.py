@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.night import END, OUTPUT_END, OUTPUT_START, START, output_block, readme_block
+from lloco_core.evaluation.answers import token_f1
 from tests.conftest import s3_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,12 +82,22 @@ def run(command: str, folder: Path, **environment: str) -> str:
     return done.stdout + done.stderr
 
 
+def answer_scores_of(printed: str) -> tuple[list[float], list[float]]:
+    """F1 of the closing answers with and without vectors, against the expected ones; wrapped lines are joined."""
+    text = re.sub(r"\n {5,}", " ", printed[printed.index("\nQuestions") :])
+    rows = re.findall(r"from vectors: (.*?)  ?\((?:these|not).*?without vectors: (.*?)\n.*?expected: (.*?)\n", text, flags=re.DOTALL)
+    return [token_f1(answer, [expected]) for answer, _, expected in rows], [token_f1(without, [expected]) for _, without, expected in rows]
+
+
 @pytest.mark.real
 @pytest.mark.timeout(2 * COMMAND_SECONDS)
 def test_a_newcomer_s_first_commands(checkout: Path):
     first = run("make run", checkout)
     assert "documents encoded" in first
-    assert first.count("these words stand in the source") >= 3
+    assert "these words stand in the source" in first
+    from_vectors, without = answer_scores_of(first)
+    assert sum(score > 0.5 for score in from_vectors) >= 3, first
+    assert max(without) < min(0.5, max(from_vectors))
     assert first.count("registered") >= 2
     again = run("make run", checkout)
     assert "nothing to encode" in again
