@@ -119,6 +119,7 @@ readme-tables: setup ## Update the tables of README and docs from the result fil
 	$(BIN)/python benchmarks/compaction.py --docs
 	$(BIN)/python benchmarks/train.py --docs
 	$(BIN)/python benchmarks/parsing.py --docs
+	$(BIN)/python -m benchmarks.reference_report
 
 .PHONY: benchmark-vectors
 benchmark-vectors: setup ## Measure what the formats of stored vectors cost and update the table in docs/operations.md

@@ -35,7 +35,7 @@ def block(result: Table) -> str:
     for title, figure in FIGURES.items():
         cells = [_cell(table, figure) for table in tables.values()]
         if any(cells):
-            lines.append(f"| {title} | {' | '.join(cells)} |")
+            lines.append(f"| {title.format(lengths=_lengths(result))} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", _measured(result)])
 
 
@@ -45,6 +45,11 @@ def adapters_block(result: Table) -> str:
     return "\n".join(
         [*lines, "", f'Behind "by": how far it is above, with a 95 % bootstrap interval over documents.\n`{result["command"]}`']
     )
+
+
+def _lengths(result: Table) -> str:
+    lengths = [f"{int(length) / 1000:g}k" for length in result["needle"]["by_length"]]
+    return " to ".join(dict.fromkeys((lengths[0], lengths[-1])))
 
 
 def _measured(result: Table) -> str:
@@ -86,7 +91,7 @@ def _read(group: str, what: str, conditions: Mapping[str, str]) -> dict[str, Cal
 _ASKED = {"vectors": "vectors", "wrong": "another document's vectors", "none": "question only"}
 _SEGMENTS = {f"vectors_{count}": f"behind {count} compressed segment{'s' * (count > 1)}" for count in (1, 2, 3)}
 FIGURES: dict[str, Callable[[Table], Figure]] = {
-    "needles found in 1.5k to 32k tokens": _of("needle", "mean"),
+    "needles found in {lengths} tokens": _of("needle", "mean"),
     "needles: the worst depth": _worst_depth,
     "needles: the very first sentence": _needle("by_depth", "0"),
     "needles in 32k tokens": _needle("by_length", "32000"),

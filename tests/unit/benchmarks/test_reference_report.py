@@ -21,8 +21,12 @@ def measured(needle: float) -> dict[str, Any]:
         "needle": {
             "mean": needle,
             "by_depth": {"0": 0.5, "0.5": 0.25, "1": 1.0},
-            "by_length": {"1500": 1.0},
-            "intervals": {"mean": [0.1, 0.9], "by_depth": {"0": [0.4, 0.6], "0.5": [0.2, 0.3], "1": [1, 1]}, "by_length": {"1500": [1, 1]}},
+            "by_length": {"1500": 1.0, "32000": 0.5},
+            "intervals": {
+                "mean": [0.1, 0.9],
+                "by_depth": {"0": [0.4, 0.6], "0.5": [0.2, 0.3], "1": [1, 1]},
+                "by_length": {"1500": [1, 1], "32000": [0, 1]},
+            },
             "cases": 66,
             "haystacks": 6,
         },
@@ -61,7 +65,11 @@ def test_every_figure_stands_beside_its_interval_and_what_it_is_compared_with():
 
 def test_what_was_not_measured_has_no_row():
     rows = rows_of(block(measured(0.5) | ABOUT))
-    assert "needles in 32k tokens" not in rows
+    assert rows["needles in 32k tokens"] == ["0.5 [0, 1]"]
+    short = measured(0.5) | ABOUT
+    short["needle"] = short["needle"] | {"by_length": {"1500": 1.0}}
+    assert "needles found in 1.5k tokens" in rows_of(block(short))
+    assert "needles in 32k tokens" not in rows_of(block(short))
     assert not [title for title in rows if title.startswith(("facts of made-up", "a style"))]
 
 
