@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.haystacks import haystacks
 from benchmarks.machine import provenance
-from benchmarks.reference_report import block
+from benchmarks.reference_report import RESULTS, block
 from lloco_core.compressor import AutoCompressor, ContextEncoder, load_encoder, locate_checkpoint
 from lloco_core.compressor.checkpoint import load_base
 from lloco_core.encoder_training.text.config import LITERAL_STYLES, CurriculumConfig, TextConfig
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lloco_core.evaluation.needle import NeedleCase
     from lloco_core.evaluation.rule_questions import RuleCase
 
-RESULT = Path(__file__).resolve().parent / "results" / "reference.json"
+RESULT = RESULTS / "reference.json"
 LENGTHS = (1500, 3000, 6000, 12_000, 18_000, 24_000, 32_000)
 HAYSTACKS, DOCUMENTS, WINDOWS = 6, 48, 96
 """Of every kind of text, at scale 1."""
