@@ -5,6 +5,7 @@ Of an ICAE the model is its frozen base, and the control token FT stands between
 
 from __future__ import annotations
 
+import logging
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from lloco_core.compressor import ContextEncoder
     from lloco_core.config import AnswerConfig
+
+logger = logging.getLogger(__name__)
 
 
 class LocalAnswerer:
@@ -49,6 +52,7 @@ class LocalAnswerer:
             adapter: folder of the adapter for all of them.
         """
         prompts = [self._prompt(question, context) for question, context in zip(questions, contexts, strict=True)]
+        self._warn_beyond_positions(max(map(len, prompts)))
         mask_BT = pad_sequence([torch.ones(len(prompt_TH), dtype=torch.long) for prompt_TH in prompts], True, padding_side="left")
         with self._using(adapter):
             ids_BT = self._model.generate(
@@ -70,6 +74,16 @@ class LocalAnswerer:
             return self._embed(np.concatenate([context, prompt_ids]))
         embedded_TH = self._embed(prompt_ids)
         return torch.cat([torch.as_tensor(self.encoder.soft_prompt(context).copy()).to(embedded_TH), embedded_TH])
+
+    def _warn_beyond_positions(self, longest: int) -> None:
+        """Rotary models go on beyond the positions they were made for, and answer worse."""
+        limit, room = self.encoder.model.config.max_position_embeddings, self.config.max_new_tokens
+        if longest + room > limit:
+            logger.warning(
+                "a prompt of %d positions and an answer of up to %d exceed the %d that the model was made for; ask about shorter or fewer "
+                "documents (answer.documents)",
+                *(longest, room, limit),
+            )
 
     def _embed(self, ids_T: np.ndarray) -> torch.Tensor:
         return self.encoder.model.get_input_embeddings()(torch.as_tensor(ids_T, dtype=torch.long, device=self.encoder.summary_SH.device))

@@ -11,6 +11,7 @@ import sys
 from lloco_core.encoder_training.machine import train_on_this_machine
 from lloco_core.encoder_training.rank import Line
 from lloco_core.encoder_training.run import EncoderRunConfig
+from lloco_core.encoder_training.trainee import is_first_rank
 from lloco_core.errors import LlocoError
 from lloco_core.observe.printable import printable
 from lloco_core.observe.terminal import print_pairs
@@ -34,7 +35,8 @@ def main() -> None:
         record, _ = train_on_this_machine(parse_options(model=EncoderRunConfig), print_step)
     except LlocoError as error:
         sys.exit(printable(f"error: {error}"))
-    print_pairs("Encoder training", record.rows())
+    if is_first_rank():
+        print_pairs("Encoder training", record.rows())
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ _THINGS = (
 _PLACES = ("town", "village", "island", "valley", "meeting place", "province", "hiding place", "destination", "landing place")
 _ROLES = ("doctor", "captain", "witness", "painter", "guest", "messenger", "judge", "engineer", "gardener", "pilot", "teacher")
 _GOODS = ("coins", "books", "steps", "birds", "lamps", "letters", "stones", "barrels", "sheep", "bottles", "nails")
-_ANY_WORD = 0.5
-"""Share of the words of a fact that are any word instead of a listed one, sense or not: who has seen few words in a place takes a new one
-for another kind of question."""
+_ANY_WORD = 0.75
+"""Share of the words of a fact that are any word instead of a listed one, sense or not: who has seen few words in a place, or few pairs of
+them, takes a new one for another kind of question."""
 
 _WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "fact_code": (
@@ -48,6 +48,7 @@ _WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("In {value} stands {thing}.", "Where does {thing} stand?"),
         ("{person} has travelled to {value} by train.", "Where has {person} travelled to?"),
         ("The {kind} {place} is {value}.", "What is the {kind} {place}?"),
+        ("{value} is the {kind} {place}.", "What is the {kind} {place}?"),
     ),
     "fact_person": (
         ("The keeper of {thing} is {value}.", "Who is the keeper of {thing}?"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +138,13 @@ def test_an_answer_ends_at_the_limit(folder: Path, vectors: np.ndarray) -> None:
     assert 1 <= len(encoder.tokenize(short)[0]) <= 3 * 4
     assert long.startswith(short)
     assert len(long) > len(short)
+
+
+def test_a_prompt_beyond_the_model_s_positions_is_told(
+    answerer: LocalAnswerer, vectors: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    answerer.answer(QUESTION, vectors)
+    assert not caplog.messages
+    answerer.answer(QUESTION, np.tile(vectors, (90, 1)))
+    assert len(caplog.messages) == 1
+    assert re.search(r"prompt of 5\d\d positions .* up to 12 exceed the 512 ", caplog.messages[0])
