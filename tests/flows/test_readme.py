@@ -94,7 +94,7 @@ def answer_scores_of(printed: str) -> tuple[list[float], list[float]]:
 def test_a_newcomer_s_first_commands(checkout: Path):
     first = run("make run", checkout)
     assert "documents encoded" in first
-    assert "these words stand in the source" in first
+    assert first.count("these words stand in the source") >= 3
     from_vectors, without = answer_scores_of(first)
     assert sum(score > 0.5 for score in from_vectors) >= 3, first
     assert max(without) < min(0.5, max(from_vectors))
