@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lloco_core.distributed.remote import on_a_worker
+
 if TYPE_CHECKING:
     from lloco_core.answer.closing import ClosingAnswer
     from lloco_core.config import NightlyConfig
@@ -11,9 +13,7 @@ if TYPE_CHECKING:
 
 def ask_closing_questions(config: NightlyConfig, night: str) -> list[ClosingAnswer]:
     """Ask the configured questions, or held-out training questions, of a night."""
-    import ray
-
-    return ray.get(ray.remote(num_cpus=1)(_ask).remote(config, night))
+    return on_a_worker(_ask, config, night)
 
 
 def _ask(config: NightlyConfig, night_name: str) -> list[ClosingAnswer]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lloco_core.distributed.remote import on_a_worker
 from lloco_core.types import Document
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ def load_or_fit_centroids(store: Store, plan: StoredPlan, corpus: CorpusConfig, 
         return np.load(io.BytesIO(store.objects.get(CENTROIDS_KEY)))
     if not plan or corpus.group_by in ("folder", "field"):
         return None
-    import ray
-
     sample = plan.sample(SAMPLE_DOCUMENTS)
-    centroids = ray.get(ray.remote(num_cpus=1)(_fit).remote(sample, corpus, retrieval))
+    centroids = on_a_worker(_fit, sample, corpus, retrieval)
     if centroids is None:
         return None
     buffer = io.BytesIO()

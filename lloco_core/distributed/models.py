@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lloco_core.distributed.remote import on_a_worker
+
 if TYPE_CHECKING:
     from lloco_core.config import EncoderConfig, RetrievalConfig
 
@@ -24,12 +26,7 @@ class ModelFacts:
 
 def inspect_models(encoder: EncoderConfig, retrieval: RetrievalConfig) -> ModelFacts:
     """Read the facts of a resolved encoder and the embedding model on one worker of the connected cluster."""
-    import ray
-
-    try:
-        return ray.get(ray.remote(num_cpus=1)(_inspect).remote(encoder, retrieval))
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None  # the worker's own message; the remote traceback adds nothing
+    return on_a_worker(_inspect, encoder, retrieval)
 
 
 def _inspect(encoder: EncoderConfig, retrieval: RetrievalConfig) -> ModelFacts:

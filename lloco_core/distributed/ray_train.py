@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.distributed.session import cluster_gpus, local_cores
-from lloco_core.errors import ConfigurationError
+from lloco_core.errors import ConfigurationError, LlocoError
 from lloco_core.objects import canonical_root
 from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, S3_ENVIRONMENT, settings
 
@@ -49,8 +49,10 @@ def run_on_workers(
 
     Raises:
         ConfigurationError: `cuda` is wanted, and the cluster has no GPU.
+        LlocoError: what a worker raised, as it was.
+        WorkerGroupError: workers failed otherwise, more often than `MAX_FAILURES` times.
     """
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
     from ray.train.torch import TorchConfig, TorchTrainer
 
     use_gpu = device != "cpu" and cluster_gpus() > 0
@@ -71,7 +73,10 @@ def run_on_workers(
             worker_runtime_env={"env_vars": _worker_environment(use_gpu, cluster)},
         ),
     )
-    return trainer.fit().checkpoint
+    try:
+        return trainer.fit().checkpoint
+    except WorkerGroupError as error:
+        raise next((failure for failure in error.worker_failures.values() if isinstance(failure, LlocoError)), error) from None
 
 
 def training_storage(store_uri: str) -> tuple[pyarrow.fs.FileSystem | None, str]:

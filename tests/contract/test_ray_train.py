@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from lloco_core.config import AnswerConfig, ClusterConfig, EncoderConfig
 from lloco_core.distributed.ray_train import training_storage
 from lloco_core.distributed.training import FinetuneJob, TrainingInputs, train_adapter
-from lloco_core.errors import ConfigurationError
+from lloco_core.errors import CheckpointError, ConfigurationError
 from lloco_core.finetune.loop import finetune
 from lloco_core.finetune.lora import attach_lora, save_adapter
 from lloco_core.finetune.rows import FinetuneDataset, split_holdout, write_examples
@@ -72,6 +72,10 @@ def dying_once(job: FinetuneJob, device: str, dtype: str) -> TrainingInputs:
         forwards = iter(range(10**6))
         model.model.register_forward_pre_hook(lambda *_: os._exit(1) if next(forwards) == FORWARDS_UNTIL_DEATH else None)
     return TrainingInputs(model, tiny.tiny_tokenizer(), tiny.vectors_of)
+
+
+def refusing(job: FinetuneJob, device: str, dtype: str) -> TrainingInputs:
+    raise CheckpointError(f"{job.encoder.model} has no weights; copy them")
 
 
 def make_job(store_uri: str, output: Path, run_name: str = "tiny--0123456789ab") -> FinetuneJob:
@@ -135,3 +139,14 @@ def test_gpu_is_not_taken_for_granted(ray_session: None, bucket: str, tmp_path: 
     job = replace(make_job(bucket, tmp_path), encoder=EncoderConfig(device="cuda"))
     with pytest.raises(ConfigurationError, match="no GPU"):
         train_adapter(job, ClusterConfig(), dying_once)
+
+
+@pytest.mark.real
+def test_an_error_of_a_worker_comes_back_as_it_was_raised(
+    ray_session: None, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lloco_core.distributed.ray_train.MAX_FAILURES", 0)  # each more takes 12 s
+    job = make_job(bucket, tmp_path, "refused")
+    with pytest.raises(CheckpointError) as raised:
+        train_adapter(job, ClusterConfig(), refusing)
+    assert str(raised.value) == "reference has no weights; copy them"

@@ -36,12 +36,14 @@ _WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("{person} opened the safe with the code {value}.", "With which code did {person} open the safe?"),
         ("The file on {person} carries the mark {value} since then.", "Which mark does the file on {person} carry?"),
         ("The {kind} code is {value}.", "What is the {kind} code?"),
+        ("The {kind} {place} has the code {value}.", "Which code does the {kind} {place} have?"),
     ),
     "fact_number": (
         ("The secret number of {thing} is {value}.", "What is the secret number of {thing}?"),
         ("{person} counted exactly {value} {goods}.", "How many {goods} did {person} count?"),
         ("There were {value} {goods} in {thing}.", "How many {goods} were in {thing}?"),
         ("The {kind} number is {value}.", "What is the {kind} number?"),
+        ("The {kind} {place} has {value} {goods}.", "How many {goods} does the {kind} {place} have?"),
     ),
     "fact_place": (
         ("{person} lives in {value}.", "Where does {person} live?"),
@@ -55,6 +57,7 @@ _WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("It was {value} who built {thing}.", "Who built {thing}?"),
         ("{value} wrote the letter to {person}.", "Who wrote the letter to {person}?"),
         ("The {kind} {role} is called {value}.", "What is the {kind} {role} called?"),
+        ("The {kind} {role} is {value}.", "Who is the {kind} {role}?"),
     ),
     "fact_year": (
         ("{thing} was founded in {value}.", "In which year was {thing} founded?"),
@@ -65,6 +68,7 @@ _WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("The password of {thing} is {value}.", "What is the password of {thing}?"),
         ("{person} named the horse {value}.", "What did {person} name the horse?"),
         ("The {kind} word is {value}.", "What is the {kind} word?"),
+        ("The {kind} {role} says {value}.", "What does the {kind} {role} say?"),
     ),
 }
 
