@@ -11,11 +11,11 @@ import sys
 from lloco_core.encoder_training.machine import train_on_this_machine
 from lloco_core.encoder_training.rank import Line
 from lloco_core.encoder_training.run import EncoderRunConfig
-from lloco_core.encoder_training.trainee import is_first_rank
 from lloco_core.errors import LlocoError
 from lloco_core.observe.printable import printable
 from lloco_core.observe.terminal import print_pairs
 from lloco_core.options import parse_options
+from lloco_core.training.engine import is_first_rank
 
 STEPS_PER_LINE = 10
 

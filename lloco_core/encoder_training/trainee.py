@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-import torch.distributed as dist
 
 from lloco_core.compressor.checkpoint import load_base, locate_checkpoint, read_tensors, weight_files
 from lloco_core.compressor.export import export_checkpoint
@@ -23,7 +22,7 @@ from lloco_core.encoder_training.icae import IcaeObjective, IcaeObjectiveConfig
 from lloco_core.encoder_training.icae_module import IcaeModule, published_tensors, save_icae
 from lloco_core.encoder_training.module import merged_encoder, training_module
 from lloco_core.errors import CheckpointError
-from lloco_core.training.engine import gathered
+from lloco_core.training.engine import gathered, is_first_rank
 
 if TYPE_CHECKING:
     from torch import nn
@@ -171,8 +170,3 @@ def copy_base(source: Path, folder: Path) -> None:
     small = [path for pattern in ("config.json", "generation_config.json", "tokenizer*", "*.index.json") for path in source.glob(pattern)]
     for path in {*small, *weight_files(source)}:
         shutil.copyfile(path, folder / path.name)
-
-
-def is_first_rank() -> bool:
-    """Whether this process writes for all."""
-    return not dist.is_initialized() or dist.get_rank() == 0

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import torch.distributed as dist
 from safetensors import safe_open
 
 from lloco_core.errors import CheckpointError
-from lloco_core.training.engine import gathered
+from lloco_core.training.engine import gathered, is_first_rank
 from lloco_core.training.lora import TARGET_MODULES, add_lora
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def save_adapter(model: PeftModel, folder: Path | str, base_model_name: str, max
     folder = Path(folder)
     parameters = [parameter for name, parameter in model.named_parameters() if "lora_" in name]
     with gathered(parameters):
-        if not dist.is_initialized() or dist.get_rank() == 0:
+        if is_first_rank():
             shapes = _expected_shapes(model)
             model.save_pretrained(folder, save_embedding_layers=False)
             (folder / "README.md").unlink(missing_ok=True)

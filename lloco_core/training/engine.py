@@ -37,6 +37,11 @@ def join_process_group(device: torch.device) -> None:
             dist.init_process_group(backend, rank=0, world_size=1, store=dist.HashStore())
 
 
+def is_first_rank() -> bool:
+    """Whether this process writes for all."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
 def wrap_model(
     model: torch.nn.Module,
     optimizer: Optimizer,
