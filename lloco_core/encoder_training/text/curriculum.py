@@ -20,6 +20,7 @@ from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES
 from lloco_core.encoder_training.text.facts import Fact, make_fact
 from lloco_core.encoder_training.text.familiar import KnownWords
 from lloco_core.encoder_training.text.literal import ask
+from lloco_core.encoder_training.text.phrases import NO_PHRASES, Phrases
 from lloco_core.encoder_training.text.placing import TokenKinds, place_facts
 from lloco_core.encoder_training.text.recall import recall
 from lloco_core.encoder_training.text.reserved import RESERVED_PHRASES, is_reserved
@@ -69,7 +70,8 @@ class Curriculum:
         count = max(1, len(row_T) // self.config.tokens_per_answer)
         weights = (self.config.facts, self.config.literal, self.config.recall)
         kinds = rng.choices(("facts", "literal", "recall"), weights, k=count)
-        row_T, placed = place_facts(row_T, self._facts(kinds.count("facts"), rng), self._tokenizer, self._kinds, self.config, rng)
+        facts = self._facts(row_T, kinds.count("facts"), rng)
+        row_T, placed = place_facts(row_T, facts, self._tokenizer, self._kinds, self.config, rng)
         text = RowText(row_T, self._tokenizer.pieces)
         made = [Task(fact.style, fact.question, fact.answer, end, end) for fact, _, end in placed]
         made += self._literal(text, [fact for fact, _, _ in placed], kinds.count("literal"), rng)
@@ -94,12 +96,13 @@ class Curriculum:
             for task, prompt, answer in zip(tasks, prompts, answers, strict=True)
         ]
 
-    def _facts(self, count: int, rng: Random) -> list[Fact]:
+    def _facts(self, row_T: np.ndarray, count: int, rng: Random) -> list[Fact]:
         """No two have the same question: the row would hold two answers."""
-        made = {}
+        made: dict[str, Fact] = {}
+        phrases = Phrases.of(RowText(row_T, self._tokenizer.pieces).text) if count else NO_PHRASES
         for _ in range(count):
             known = self._known if rng.random() < self.config.familiar else None
-            fact = make_fact(rng.choice(self._fact_styles), rng, known or names)
+            fact = make_fact(rng.choice(self._fact_styles), rng, known or names, phrases)
             made[fact.question] = fact
         return list(made.values())
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from lloco_core.encoder_training.text import names
+from lloco_core.encoder_training.text.phrases import NO_PHRASES, Phrases
 
 if TYPE_CHECKING:
     from lloco_core.encoder_training.text.familiar import KnownWords
@@ -26,9 +27,11 @@ _THINGS = (
 _PLACES = ("town", "village", "island", "valley", "meeting place", "province", "hiding place", "destination", "landing place")
 _ROLES = ("doctor", "captain", "witness", "painter", "guest", "messenger", "judge", "engineer", "gardener", "pilot", "teacher")
 _GOODS = ("coins", "books", "steps", "birds", "lamps", "letters", "stones", "barrels", "sheep", "bottles", "nails")
+_ITS_OWN = 0.4
+"""Share of the words of a fact that are taken from the phrases of the text it is put into."""
 _ANY_WORD = 0.75
-"""Share of the words of a fact that are any word instead of a listed one, sense or not: who has seen few words in a place, or few pairs of
-them, takes a new one for another kind of question."""
+"""Share of the others that are any word instead of a listed one, sense or not: who has seen few words in a place, or few pairs of them,
+takes a new one for another kind of question."""
 
 _WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "fact_code": (
@@ -83,29 +86,39 @@ class Fact(NamedTuple):
     answer: str
 
 
-def make_fact(style: str, rng: Random, values: KnownWords | ModuleType = names) -> Fact:
-    """A fact of one of the `fact_` styles, its names, words, and numbers from `names` or known words: what follows `fact_` draws one."""
+def make_fact(style: str, rng: Random, values: KnownWords | ModuleType = names, phrases: Phrases = NO_PHRASES) -> Fact:
+    """A fact of one of the `fact_` styles, its names, words, and numbers from `names` or known words: what follows `fact_` draws one.
+
+    Args:
+        phrases: of the text that the fact is put into.
+    """
     sentence, question = rng.choice(_WORDINGS[style])
     value = getattr(values, style.removeprefix("fact_"))(rng)
     slots = {
-        "thing": _thing(rng, values),
+        "thing": _thing(rng, values, phrases),
         "person": values.person(rng),
-        "kind": _word(_KINDS, rng, values),
-        "place": _word(_PLACES, rng, values),
-        "role": _word(_ROLES, rng, values),
-        "goods": _word(_GOODS, rng, values),
+        "kind": _word(_KINDS, phrases.kinds, rng, values),
+        "place": _word(_PLACES, phrases.things, rng, values),
+        "role": _word(_ROLES, phrases.things, rng, values),
+        "goods": _word(_GOODS, phrases.things, rng, values),
         "value": value,
     }
     told = sentence.format_map(slots)
     return Fact(style, told[0].upper() + told[1:], question.format_map(slots), value)
 
 
-def _thing(rng: Random, values: KnownWords | ModuleType) -> str:
-    thing = _word(_THINGS, rng, values)
+def _thing(rng: Random, values: KnownWords | ModuleType, phrases: Phrases) -> str:
+    thing = _word(_THINGS, phrases.things, rng, values)
     return rng.choice(
-        (f"the {_word(_KINDS, rng, values)} {thing}", f"the {thing} of {values.place(rng)}", f"{values.person(rng)}'s {thing}")
+        (
+            f"the {_word(_KINDS, phrases.kinds, rng, values)} {thing}",
+            f"the {thing} of {values.place(rng)}",
+            f"{values.person(rng)}'s {thing}",
+        )
     )
 
 
-def _word(listed: tuple[str, ...], rng: Random, values: KnownWords | ModuleType) -> str:
+def _word(listed: tuple[str, ...], its_own: tuple[str, ...], rng: Random, values: KnownWords | ModuleType) -> str:
+    if its_own and rng.random() < _ITS_OWN:
+        return rng.choice(its_own)
     return values.word(rng) if rng.random() < _ANY_WORD else rng.choice(listed)

@@ -18,6 +18,7 @@ from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES,
 from lloco_core.encoder_training.text.curriculum import AskedRow, Curriculum
 from lloco_core.encoder_training.text.familiar import KnownWords
 from lloco_core.encoder_training.text.literal import NOT_NAMES
+from lloco_core.encoder_training.text.phrases import Phrases
 from lloco_core.encoder_training.text.placing import TokenKinds, place_facts
 from lloco_core.encoder_training.text.reserved import RESERVED_CITIES, is_reserved
 from lloco_core.encoder_training.text.tokens import TextTokenizer
@@ -217,11 +218,31 @@ def test_familiar_values_are_short_and_known(tokenizer: TextTokenizer) -> None:
         assert all(re.fullmatch(forms[style], answer) for answer in answers)
         assert len(set(answers)) > 80
         capitals = {word for _ in range(300) for word in re.findall(r"(?<= )[A-Z][a-z]+", facts.make_fact(style, rng, known).sentence)}
-        assert capitals <= set(known.names)
+        assert all(capital.startswith(known.names) for capital in capitals)
+
+
+def test_some_familiar_names_go_on_behind_their_first_token(tokenizer: TextTokenizer) -> None:
+    known, rng = KnownWords.of(tokenizer.pieces), random.Random(0)
+    for single, made in ((known.names, [known.place(rng) for _ in range(1000)]), (known.words, [known.word(rng) for _ in range(1000)])):
+        assert 0.3 < sum(name not in single for name in made) / len(made) < 0.5
+        assert all(name.startswith(single) for name in made)
+        assert sum(len(ids_T) for ids_T in tokenizer.encode([f" {name}" for name in made])) < 1.6 * len(made)
+
+
+def test_facts_take_words_from_phrases_of_their_text(tokenizer: TextTokenizer) -> None:
+    text = " Anna saw the yellow comet. The rusty city was silent, and the magic comet of the gloomy shore rose over the other side."
+    phrases = Phrases.of(text)
+    assert phrases == Phrases(("yellow", "gloomy"), ("comet", "shore"))
+    curriculum = Curriculum(config(older=0, recall=0, literal=0), tokenizer)
+    row_T = tokenizer.encode([text * 16])[0].astype(np.int64)
+    told = [task.question for number in range(60) for task in curriculum.ask(row_T, random.Random(number)).tasks]
+    assert sum(bool(re.search(r"\b(?:yellow|gloomy) (?:comet|shore)\b", question)) for question in told) > 5
+    assert 0.2 < sum(bool(re.search("yellow|gloomy|comet|shore", question)) for question in told) / len(told) < 0.6
 
 
 def test_a_share_of_the_facts_is_familiar(rows: list[np.ndarray], tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     places = config().only("fact_place")
+    monkeypatch.setattr(familiar, "_ENDED", 0)
     known = set(KnownWords.of(tokenizer.pieces).names)
     for share, low, high in ((0, 0, 0), (0.5, 0.35, 0.65), (1, 1, 1)):
         curriculum = Curriculum(places.model_copy(update={"familiar": share}), tokenizer)
