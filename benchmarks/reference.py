@@ -4,7 +4,7 @@
 
 Needles (length x depth, zero-shot), inserted facts of known words and of rare strings, literal questions made by rule, and perplexity
 behind compressed segments, all on documents that were never trained on; the same for an untrained encoder of the same base and, with
-`--icae`, for an ICAE. Needs neither Ray nor a store.
+`--icae`, for an ICAE. What earlier results have measured on the same text can be taken over (`--earlier`). Needs neither Ray nor a store.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from benchmarks.earlier import ENCODERS, NAMES, read_earlier, table_of, with_base
 from benchmarks.haystacks import haystacks
 from benchmarks.machine import provenance
 from benchmarks.reference_report import RESULTS, block
@@ -88,6 +89,8 @@ class Measuring:
     base: PreTrainedModel | None
     size: Size
     options: argparse.Namespace
+    earlier_base: Table | None = None
+    """Result that has the perplexities of the language model, where that is not at hand."""
 
     def table(self, plot: Path | None = None) -> Table:
         """Over all kinds, and `by_kind`; perplexity is of the first kind."""
@@ -125,7 +128,8 @@ class Measuring:
     def _perplexity(self, kind: Kind, tokenizer: TextTokenizer) -> Table:
         length = self.encoder.segment_length
         validation = Validation(kind.cache, kind.config, tokenizer, length, self.size.n_windows, self.base, batch=self.options.batch)
-        return validation.measure(self.encoder)
+        measured = validation.measure(self.encoder)
+        return with_base(measured, kind.name, self.earlier_base) if self.earlier_base else measured
 
     def _timed(self, name: str, work: Any) -> Any:
         started = time.monotonic()
@@ -170,11 +174,13 @@ def measure(options: argparse.Namespace) -> Table:
     load = {"device": options.device, "dtype": options.dtype}
     encoder = load_encoder(options.model, **load)
     base = load_base(locate_checkpoint(options.base), encoder.summary_SH.dtype, options.device) if options.base else None
+    earlier = read_earlier(dict(options.earlier))
     print(f"{options.model}", flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    result = Measuring(encoder, base, size, options).table(options.out.with_suffix(".svg"))
+    result = Measuring(encoder, base, size, options, earlier.get("base")).table(options.out.with_suffix(".svg"))
+    result |= {name: table_of(name, earlier[name]) for name in ENCODERS if name in earlier}
     _write(result, options, started)
-    if isinstance(encoder, AutoCompressor):
+    if isinstance(encoder, AutoCompressor) and "untrained" not in earlier:
         print("untrained encoder", flush=True)
         random_encoder = untrained(encoder, locate_checkpoint(options.base) if options.base else encoder.folder, options)
         result["untrained"] = Measuring(random_encoder, base, size, options).table()
@@ -208,11 +214,20 @@ def _named(option: str, value: Any) -> list[Any]:
         return [f"{kind}={','.join(map(_name, files.split(',')))}" for kind, _, files in (text.rpartition("=") for text in value)]
     if option in ("held_out", "lengths"):
         return value
+    if option == "earlier":
+        return [f"{name}={path.name}" for name, path in value]
     return [_name(value)] if option in PATHS else [value]
 
 
 def _name(path: Any) -> str:
     return Path(str(path)).name
+
+
+def _named_file(given: str) -> tuple[str, Path]:
+    name, _, path = given.partition("=")
+    if name not in NAMES or not path:
+        raise argparse.ArgumentTypeError(f"{given!r} is not NAME=FILE with a name of {', '.join(NAMES)}")
+    return name, Path(path)
 
 
 def checkpoint_options(description: str | None) -> argparse.ArgumentParser:
@@ -240,6 +255,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = checkpoint_options(__doc__)
     parser.add_argument("--lengths", type=int, nargs="+", default=(), help="of needles, in tokens, instead of those of the scale")
     parser.add_argument("--icae", help="folder of an ICAE on that language model")
+    parser.add_argument(
+        "--earlier",
+        nargs="+",
+        type=_named_file,
+        default=(),
+        metavar="NAME=FILE",
+        help=f"result files of earlier runs on the same text, for what is not measured now: {', '.join(NAMES)}",
+    )
     parser.add_argument("--batch", type=int, default=16, help="questions or windows computed at once")
     parser.add_argument("--out", type=Path, default=RESULT)
     return parser.parse_args(arguments)

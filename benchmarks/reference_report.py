@@ -22,8 +22,8 @@ PARTS = {
 }
 """Parts of `adapters.json`, and what they are asked about."""
 Table = Mapping[str, Any]
-Figure = tuple[float, list[float]]
-"""A value and [low, high]."""
+Figure = tuple[float, list[float] | None]
+"""A value and [low, high]; None where no interval was drawn."""
 COMPARED = {"untrained": "untrained encoder", "icae": "ICAE"}
 """Further tables of a result, and their titles."""
 
@@ -36,7 +36,8 @@ def block(result: Table) -> str:
         cells = [_cell(table, figure) for table in tables.values()]
         if any(cells):
             lines.append(f"| {title.format(lengths=_lengths(result))} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", _measured(result)])
+    taken = [f"{title}: {_run(table['measured'])}." for title, table in tables.items() if "measured" in table]
+    return "\n".join([*lines, "", *(f"Measured earlier. {line}" for line in taken), *([""] if taken else []), _measured(result)])
 
 
 def adapters_block(result: Table) -> str:
@@ -53,26 +54,31 @@ def _lengths(result: Table) -> str:
 
 
 def _measured(result: Table) -> str:
-    needle, literal, versions = result["needle"], result["literal_f1"], result["versions"]
-    where = result["hardware"].get("gpu") or f"{result['hardware']['cores']} cores"
+    needle, literal = result["needle"], result["literal_f1"]
     return (
         f"In brackets: 95 % bootstrap intervals over documents. {needle['cases']} needles in {needle['haystacks']} haystacks, "
-        f"{literal['cases']} literal questions about {literal['documents']} documents, none of them trained on. {where}, "
-        f"{result['dtype']}, torch {versions['torch']}, "
-        f"transformers {versions['transformers']}, commit {result['commit'][:7]}:\n`{result['command']}`"
+        f"{literal['cases']} literal questions about {literal['documents']} documents, none of them trained on. {_run(result)}:\n"
+        f"`{result['command']}`"
     )
+
+
+def _run(about: Table) -> str:
+    """Where something was measured."""
+    hardware, versions = about["hardware"], about["versions"]
+    where = hardware.get("gpu") or f"{hardware['cores']} cores"
+    return f"{where}, {about['dtype']}, torch {versions['torch']}, transformers {versions['transformers']}, commit {about['commit'][:7]}"
 
 
 def _cell(table: Table, figure: Callable[[Table], Figure]) -> str:
     try:
-        value, (low, high) = figure(table)
+        value, bounds = figure(table)
     except KeyError:
         return ""
-    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+    return f"{value:.3g} [{bounds[0]:.3g}, {bounds[1]:.3g}]" if bounds else f"{value:.3g}"
 
 
 def _of(group: str, name: str) -> Callable[[Table], Figure]:
-    return lambda table: (table[group][name], table[group]["intervals"][name])
+    return lambda table: (table[group][name], table[group]["intervals"].get(name))
 
 
 def _needle(part: str, key: str) -> Callable[[Table], Figure]:

@@ -1,0 +1,51 @@
+"""What an earlier result file measured on the same text, where the weights are not at hand any more: a result takes it over and says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lloco_core.errors import DatasetError
+
+ENCODERS = ("untrained", "icae")
+NAMES = ("base", *ENCODERS)
+"""What can be taken over: the language model's perplexities, and the tables of other encoders."""
+ABOUT = ("command", "commit", "hardware", "versions", "scale", "dtype", "model")
+"""What a result file says about its run."""
+BASE = ("base_none", "base_text")
+Table = dict[str, Any]
+
+
+def read_earlier(given: Mapping[str, Path]) -> dict[str, Table]:
+    """Result files by the name of what is taken from them."""
+    return {name: json.loads(path.read_text()) for name, path in given.items()}
+
+
+def with_base(perplexity: Table, kind: str, earlier: Table) -> Table:
+    """The perplexities of one kind of text, with those of the language model, and the ratios of both.
+
+    The ratios have no intervals: those need the losses of both on every window.
+
+    Raises:
+        DatasetError: the earlier file has other windows.
+    """
+    before = earlier["perplexity"]["by_kind"].get(kind, {})
+    windows = ("tokens", "documents")
+    if [before.get(name) for name in windows] != [perplexity[name] for name in windows]:
+        raise DatasetError(
+            f"the earlier result has {before.get('tokens')} tokens of {before.get('documents')} documents of {kind}, this one "
+            f"{perplexity['tokens']} of {perplexity['documents']}; measure at the same scale, or pass --base"
+        )
+    taken = {name: before[name] for name in BASE}
+    found = perplexity | taken | {"intervals": perplexity["intervals"] | {name: before["intervals"][name] for name in BASE}}
+    found["damage"] = round(found["none"] / found["base_none"], 4)
+    found["kept_gain"] = round((found["none"] - found["vectors_1"]) / (found["base_none"] - found["base_text"]), 4)
+    return found
+
+
+def table_of(name: str, earlier: Table) -> Table:
+    """The table of an encoder, from a file that has it beside another's or is about it alone, and where it was measured."""
+    table = earlier.get(name) or {key: value for key, value in earlier.items() if key not in (*ABOUT, *ENCODERS, "seconds")}
+    return table | {"measured": {key: earlier[key] for key in ABOUT}}
