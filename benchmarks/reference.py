@@ -64,12 +64,13 @@ class Size:
     n_windows: int
 
     @classmethod
-    def at(cls, scale: float, lengths: Sequence[int] = ()) -> Size:
-        """Everything at 1; below, fewer documents, fewer depths between 0 and 1, and only the shorter needles unless `lengths` says."""
+    def at(cls, scale: float, lengths: Sequence[int] = (), windows: int | None = None) -> Size:
+        """Everything at 1; below, fewer documents and windows, fewer depths between 0 and 1, and only the shorter needles, unless told."""
         n_lengths, n_depths = max(2, round(scale * len(LENGTHS))), max(3, round(scale * len(DEPTHS)))
         places = np.linspace(0, len(DEPTHS) - 1, min(n_depths, len(DEPTHS))).round().astype(int)
-        counts = (max(2, round(scale * count)) for count in (HAYSTACKS, DOCUMENTS, WINDOWS))
-        return cls(tuple(lengths) or LENGTHS[:n_lengths], tuple(DEPTHS[place] for place in places), *counts)
+        n_haystacks, n_documents, n_windows = (max(2, round(scale * count)) for count in (HAYSTACKS, DOCUMENTS, WINDOWS))
+        depths = tuple(DEPTHS[place] for place in places)
+        return cls(tuple(lengths) or LENGTHS[:n_lengths], depths, n_haystacks, n_documents, windows or n_windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def untrained(encoder: AutoCompressor, base: Path, options: argparse.Namespace) 
 
 def measure(options: argparse.Namespace) -> Table:
     """Measure and write the result file, the checkpoint's own table at its top; it is written again behind every encoder."""
-    started, size = time.monotonic(), Size.at(options.scale, options.lengths)
+    started, size = time.monotonic(), Size.at(options.scale, options.lengths, options.windows)
     load = {"device": options.device, "dtype": options.dtype}
     encoder = load_encoder(options.model, **load)
     base = load_base(locate_checkpoint(options.base), encoder.summary_SH.dtype, options.device) if options.base else None
@@ -254,6 +255,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = checkpoint_options(__doc__)
     parser.add_argument("--lengths", type=int, nargs="+", default=(), help="of needles, in tokens, instead of those of the scale")
+    parser.add_argument("--windows", type=int, help="of the perplexities, per kind of text, instead of those of the scale")
     parser.add_argument("--icae", help="folder of an ICAE on that language model")
     parser.add_argument(
         "--earlier",

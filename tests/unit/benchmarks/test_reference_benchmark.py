@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,7 @@ def test_the_whole_table_is_measured_at_scale_one():
     small = reference.Size.at(0.01)
     assert (small.lengths, small.depths) == ((1500, 3000), (0.0, 0.5, 1.0))
     assert reference.Size.at(0.01, [6000]).lengths == (6000,)
+    assert reference.Size.at(0.01, windows=96) == replace(small, n_windows=whole.n_windows)
     assert min(small.n_haystacks, small.n_documents, small.n_windows) == 2  # intervals need two
 
 
