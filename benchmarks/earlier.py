@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lloco_core.errors import DatasetError
+
+if TYPE_CHECKING:
+    from lloco_core.evaluation.continuation import Window
 
 ENCODERS = ("untrained", "icae")
 NAMES = ("base", *ENCODERS)
@@ -23,21 +26,28 @@ def read_earlier(given: Mapping[str, Path]) -> dict[str, Table]:
     return {name: json.loads(path.read_text()) for name, path in given.items()}
 
 
-def with_base(perplexity: Table, kind: str, earlier: Table) -> Table:
-    """The perplexities of one kind of text, with those of the language model, and the ratios of both.
-
-    The ratios have no intervals: those need the losses of both on every window.
+def check_windows(windows: Sequence[Window], kind: str, earlier: Table) -> None:
+    """Refuse, before anything is measured, what `with_base` may not compare.
 
     Raises:
-        DatasetError: the earlier file has other windows.
+        DatasetError: the earlier file has other windows of this kind of text.
     """
     before = earlier["perplexity"]["by_kind"].get(kind, {})
-    windows = ("tokens", "documents")
-    if [before.get(name) for name in windows] != [perplexity[name] for name in windows]:
+    tokens = sum(len(window.following_F) - 1 for window in windows)  # the first of them is given
+    documents = len({window.document_id for window in windows})
+    if (before.get("tokens"), before.get("documents")) != (tokens, documents):
         raise DatasetError(
             f"the earlier result has {before.get('tokens')} tokens of {before.get('documents')} documents of {kind}, this one "
-            f"{perplexity['tokens']} of {perplexity['documents']}; measure at the same scale, or pass --base"
+            f"{tokens} of {documents}; measure at the same scale, or pass --base"
         )
+
+
+def with_base(perplexity: Table, kind: str, earlier: Table) -> Table:
+    """The perplexities of one kind of text, with those of the language model on the same windows, and the ratios of both.
+
+    The ratios have no intervals: those need the losses of both on every window.
+    """
+    before = earlier["perplexity"]["by_kind"][kind]
     taken = {name: before[name] for name in BASE}
     found = perplexity | taken | {"intervals": perplexity["intervals"] | {name: before["intervals"][name] for name in BASE}}
     found["damage"] = round(found["none"] / found["base_none"], 4)

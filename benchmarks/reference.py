@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from benchmarks.earlier import ENCODERS, NAMES, read_earlier, table_of, with_base
+from benchmarks.earlier import ENCODERS, NAMES, check_windows, read_earlier, table_of, with_base
 from benchmarks.haystacks import haystacks
 from benchmarks.machine import provenance
 from benchmarks.reference_report import RESULTS, block
@@ -97,12 +97,15 @@ class Measuring:
         """Over all kinds, and `by_kind`; perplexity is of the first kind."""
         tokenizer, batch = TextTokenizer.of(self.encoder.tokenizer), self.options.batch
         kinds = [open_kind(text, tokenizer, self.options) for text in self.options.text]
+        validations = {kind.name: self._validation(kind, tokenizer) for kind in kinds}
         needles = {kind.name: self._needles(kind, tokenizer) for kind in kinds}
         found = self._timed("needles", lambda: answer_cases(self.encoder, _all(needles), kinds[0].config.curriculum.answer, batch))
         asked = {kind.name: self._questions(kind, tokenizer) for kind in kinds}
         answer = kinds[0].config.curriculum.answer
         rules = self._timed("questions", lambda: measure_rule_questions(self.encoder, _all(asked), answer, batch=batch))
-        perplexities = self._timed("perplexity", lambda: {kind.name: self._perplexity(kind, tokenizer) for kind in kinds})
+        perplexities = self._timed(
+            "perplexity", lambda: {name: self._perplexity(name, validation) for name, validation in validations.items()}
+        )
         if plot is not None:
             plot_needles(_all(needles), found, plot, "needles found from vectors")
         return {
@@ -126,11 +129,16 @@ class Measuring:
         tables = [table for table in TABLES if styles_of(table, kind.config.curriculum)]
         return [case for table in tables for case in build_rule_cases(*arguments, table, self.size.n_documents)]
 
-    def _perplexity(self, kind: Kind, tokenizer: TextTokenizer) -> Table:
-        length = self.encoder.segment_length
-        validation = Validation(kind.cache, kind.config, tokenizer, length, self.size.n_windows, self.base, batch=self.options.batch)
+    def _validation(self, kind: Kind, tokenizer: TextTokenizer) -> Validation:
+        length, batch = self.encoder.segment_length, self.options.batch
+        validation = Validation(kind.cache, kind.config, tokenizer, length, self.size.n_windows, self.base, batch=batch)
+        if self.earlier_base:
+            check_windows(validation.windows, kind.name, self.earlier_base)
+        return validation
+
+    def _perplexity(self, kind: str, validation: Validation) -> Table:
         measured = validation.measure(self.encoder)
-        return with_base(measured, kind.name, self.earlier_base) if self.earlier_base else measured
+        return with_base(measured, kind, self.earlier_base) if self.earlier_base else measured
 
     def _timed(self, name: str, work: Any) -> Any:
         started = time.monotonic()

@@ -1,6 +1,8 @@
 """Writing checkpoints: the published AutoCompressor layout, the stock base model for servers, and int8 per row.
 
-int8 per row keeps one scale per matrix row; the reference checkpoint ships in it to stay small.
+int8 per row keeps one scale per matrix row; the reference checkpoint ships in it to stay small. Rounding is stochastic (Gupta et al. 2015,
+"Deep learning with limited numerical precision", section 3): training that goes on from int8 moves most weights by less than half a level,
+and rounding to the nearest would put them back. Up or down by chance, as near as each level is, what was learned stays in the mean.
 """
 
 from __future__ import annotations
@@ -62,13 +64,14 @@ def _stored_tensors(encoder: AutoCompressor) -> dict[str, torch.Tensor]:
 
 
 def _int8_per_row(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    small = {}
+    small, generator = {}, torch.Generator().manual_seed(0)  # the same weights give the same file
     for key, tensor in weights.items():
         if tensor.ndim != 2 or key == SUMMARY_KEY:
             small[key] = tensor.to(torch.bfloat16)
             continue
         scale = (tensor.float().abs().amax(dim=1) / 127).clamp_min(1e-12)
-        small[key] = (tensor.float() / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
+        levels = tensor.float() / scale[:, None]
+        small[key] = (levels + torch.rand(levels.shape, generator=generator)).floor().clamp(-127, 127).to(torch.int8)
         small[f"{key}_scale"] = scale
     return small
 

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import reference
-from benchmarks.earlier import ABOUT, read_earlier, table_of, with_base
+from benchmarks.earlier import ABOUT, check_windows, read_earlier, table_of, with_base
 from benchmarks.reference_report import block
 from lloco_core.errors import DatasetError
+from lloco_core.evaluation.continuation import Window
 from tests.unit.benchmarks.test_reference_report import ABOUT as RUN
 from tests.unit.benchmarks.test_reference_report import measured, rows_of, with_intervals
 
@@ -27,10 +29,16 @@ def test_ratios_are_those_of_the_language_model_on_the_same_windows():
     found = with_base(windows(none=21.0, vectors_1=19.0), "books", earlier)
     assert (found["damage"], found["kept_gain"]) == (1.05, 0.5)
     assert found["intervals"] == {"none": [20, 22], "vectors_1": [18, 20], "base_none": [19, 21], "base_text": [15, 17]}
+
+
+def test_other_windows_are_refused():
+    earlier = {"perplexity": {"by_kind": {"books": windows(base_none=20.0)}}}
+    given = [Window(name, np.arange(9), np.arange(513)) for name in ("one", "two")]
+    check_windows(given, "books", earlier)
     with pytest.raises(DatasetError, match="has None tokens of None documents of articles, this one 1024 of 2; measure at the same scale"):
-        with_base(windows(none=21.0, vectors_1=19.0), "articles", earlier)
-    with pytest.raises(DatasetError, match="1024 tokens of 2 documents of books, this one 512 of 2"):
-        with_base(windows(none=21.0, vectors_1=19.0) | {"tokens": 512}, "books", earlier)
+        check_windows(given, "articles", earlier)
+    with pytest.raises(DatasetError, match="1024 tokens of 2 documents of books, this one 512 of 1"):
+        check_windows(given[:1], "books", earlier)
 
 
 def test_tables_of_other_encoders_say_where_they_were_measured(tmp_path: Path):

@@ -54,7 +54,7 @@ def test_int8_loads_back_close_and_small(checkpoint: Checkpoint, tmp_path: Path,
     assert size < 0.4 * (folder / "model.safetensors").stat().st_size
 
 
-def test_int8_is_within_half_a_step_of_every_weight(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_int8_is_within_a_step_of_every_weight(checkpoint: Checkpoint, tmp_path: Path) -> None:
     tiny = checkpoint()
     export_checkpoint(load_encoder(str(tiny.folder)), tmp_path / "out", "int8")
     stored = load_file(tmp_path / "out" / "model.safetensors")
@@ -63,7 +63,27 @@ def test_int8_is_within_half_a_step_of_every_weight(checkpoint: Checkpoint, tmp_
     assert len(matrices) == 2 * 7 + 2  # 7 projections per layer, embeddings, and the untied output layer
     for key in matrices:
         step = tiny.model.state_dict()[key].abs().amax(dim=1, keepdim=True) / 127
-        assert ((loaded[key] - tiny.model.state_dict()[key]).abs() <= 0.5001 * step).all()
+        assert ((loaded[key] - tiny.model.state_dict()[key]).abs() <= 1.0001 * step).all()
+
+
+def test_training_that_goes_on_from_int8_is_not_rounded_away(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    key, share = "model.layers.0.mlp.up_proj.weight", 0.2
+    export_checkpoint(load_encoder(str(checkpoint().folder)), tmp_path / "first", "int8")
+    encoder = load_encoder(str(tmp_path / "first"))
+    first, weights = encoder.model.state_dict()[key].clone(), encoder.model.state_dict()[key]
+    step = first.abs().amax(dim=1, keepdim=True) / 127
+    weights[first.abs() < 126.5 * step] += (share * step).expand_as(first)[first.abs() < 126.5 * step]  # the scale stays
+    export_checkpoint(encoder, tmp_path / "second", "int8")
+    moved = (load_encoder(str(tmp_path / "second")).model.state_dict()[key] - first) / step
+    assert moved.mean().item() == pytest.approx(share, abs=0.04)
+
+
+def test_the_same_weights_give_the_same_int8_file(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    encoder = load_encoder(str(checkpoint().folder))
+    files = [tmp_path / name / "model.safetensors" for name in ("one", "two")]
+    for file in files:
+        export_checkpoint(encoder, file.parent, "int8")
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 @pytest.mark.parametrize("base", BASES)
