@@ -1,12 +1,13 @@
-"""Answers given from the vectors of a substep: rows `[vectors so far ; prompt ; answer]` of one forward pass.
+"""Answers given from the vectors of a substep: rows `[vectors so far ; question and answer ; question and answer ; ...]` of one forward pass.
 
-Rows are padded on the right and positions count from 0: under a causal mask nothing that counts sees the padding.
-Shape suffixes: M answers, N positions, A supervised tokens, B rows of text, P vectors seen, H hidden size.
+Questions about the same vectors share a row, so that these are read once: each sees the vectors and itself, and its positions go on
+behind the vectors, as if it were alone.
+Shape suffixes: M rows, N positions, Q questions, A supervised tokens, B rows of text, P vectors seen, H hidden size.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -14,9 +15,14 @@ import torch
 from lloco_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lloco_core.encoder_training.batch import Answer, Batch
+
+QUESTIONS_PER_ROW = 8
+"""At most: rows are padded to the longest, and some texts are asked much more than others."""
+MULTIPLE = 8
+"""Rows are padded to a multiple of this many positions: kernels read masks in such pieces."""
 
 
 class Question(NamedTuple):
@@ -27,7 +33,7 @@ class Question(NamedTuple):
 
 
 def questions_of(batch: Batch, cuts: Sequence[Sequence[int]]) -> list[list[Question]]:
-    """Per substep, the answers that its segments make answerable, sorted by segment.
+    """Per substep, the answers that its segments make answerable, sorted by segment and row.
 
     Args:
         cuts: per substep its start, break points, and end.
@@ -46,7 +52,7 @@ def questions_of(batch: Batch, cuts: Sequence[Sequence[int]]) -> list[list[Quest
             )
         step, segment, _ = next(place for place in ends if place[2] >= answer.after)
         questions[step].append(Question(segment, answer))
-    return [sorted(of_step, key=lambda question: question.segment) for of_step in questions]
+    return [sorted(of_step, key=_vectors_of) for of_step in questions]
 
 
 def count_targets(questions: Sequence[Question]) -> int:
@@ -59,43 +65,62 @@ class AnswerRows(NamedTuple):
 
     token_ids_MN: torch.Tensor
     """int64; 0 under vectors and padding."""
+    position_MN: torch.Tensor
+    """int64; of every question behind its vectors, 0 under padding."""
+    part_MN: torch.Tensor
+    """int64; 0 under vectors, else the number of the question in its row, -1 under padding."""
     predicts_A: torch.Tensor
     """int64; positions of the flattened rows [M * N] that predict a token of an answer."""
     target_A: torch.Tensor
     """int64; the token that each of them predicts."""
     groups: list[tuple[int, torch.Tensor]]
-    """Per segment with questions, in their order: the segment, and the rows of text the questions are about."""
+    """Per segment with questions, in their order: the segment, and the rows of text that the rows [M] are about."""
 
 
 def answer_rows(questions: Sequence[Question], n_seen: Sequence[int], device: torch.device) -> AnswerRows:
     """Lay questions out.
 
     Args:
-        questions: sorted by segment. None at all gives one row of one token without a label: a worker without questions still
-            runs what the others run.
+        questions: sorted by segment and row. None at all gives one row without a label: a worker without questions still runs what the
+            others run.
         n_seen: vectors seen after each segment of the substep.
     """
-    if not questions:
-        nothing = torch.zeros(0, dtype=torch.int64, device=device)
-        groups = [(len(n_seen) - 1, torch.zeros(1, dtype=torch.int64, device=device))]
-        return AnswerRows(torch.zeros((1, n_seen[-1] + 1), dtype=torch.int64, device=device), nothing, nothing, groups)
-    lengths = [n_seen[segment] + len(answer.prompt) + len(answer.answer) for segment, answer in questions]
-    token_ids_MN = torch.zeros((len(questions), max(lengths)), dtype=torch.int64)
-    predicts = []
-    for m, (length, (segment, answer)) in enumerate(zip(lengths, questions, strict=True)):
-        token_ids_MN[m, n_seen[segment] : length] = torch.cat([answer.prompt, answer.answer])
-        predicts.append(m * max(lengths) + torch.arange(length - len(answer.answer), length) - 1)
-    predicts_A = torch.cat(predicts)
-    target_A = token_ids_MN.flatten()[predicts_A + 1]
-    rows_of: dict[int, list[int]] = {}
-    for segment, answer in questions:
-        rows_of.setdefault(segment, []).append(answer.row)
-    groups = [(segment, torch.tensor(rows, device=device)) for segment, rows in rows_of.items()]
-    return AnswerRows(token_ids_MN.to(device), predicts_A.to(device), target_A.to(device), groups)
+    rows = list(_rows(questions)) or [[]]
+    segments = [row[0].segment if row else len(n_seen) - 1 for row in rows]
+    first_M = torch.tensor([n_seen[segment] for segment in segments])
+    parts = [part for question in questions for part in (question.answer.prompt, question.answer.answer)]
+    length_Q2 = torch.tensor([len(part) for part in parts], dtype=torch.int64).reshape(-1, 2)
+    length_Q = length_Q2.sum(1)
+    row_Q, number_Q, offset_Q = _places(rows, length_Q)
+
+    n_positions = int((first_M + torch.zeros_like(first_M).index_add(0, row_Q, length_Q)).max())
+    n_positions = -(-max(1, n_positions) // MULTIPLE) * MULTIPLE
+    ids = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)
+    within = torch.arange(len(ids)) - (length_Q.cumsum(0) - length_Q).repeat_interleave(length_Q)
+    place = (row_Q * n_positions + first_M[row_Q] + offset_Q).repeat_interleave(length_Q) + within
+    is_answer = torch.tensor([False, True]).repeat(len(length_Q)).repeat_interleave(length_Q2.flatten())
+
+    token_ids, position, part = torch.zeros((3, len(rows) * n_positions), dtype=torch.int64)
+    token_ids[place] = ids
+    position[place] = first_M[row_Q].repeat_interleave(length_Q) + within
+    part.fill_(-1)[place] = number_Q.repeat_interleave(length_Q)
+    shape, slot_N = (len(rows), n_positions), torch.arange(n_positions)
+    is_vector_MN = slot_N < first_M[:, None]
+    about: dict[int, list[int]] = {}
+    for segment, row in zip(segments, rows, strict=True):
+        about.setdefault(segment, []).append(row[0].answer.row if row else 0)
+    return AnswerRows(
+        token_ids.reshape(shape).to(device),
+        torch.where(is_vector_MN, slot_N, position.reshape(shape)).to(device),
+        torch.where(is_vector_MN, 0, part.reshape(shape)).to(device),
+        (place[is_answer] - 1).to(device),
+        ids[is_answer].to(device),
+        [(segment, torch.tensor(texts, device=device)) for segment, texts in about.items()],
+    )
 
 
 def answer_inputs(tokens_MNH: torch.Tensor, seen_BPH: Sequence[torch.Tensor], groups: Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:
-    """Input embeddings [M, N, H]: each question's vectors, then its tokens.
+    """Input embeddings [M, N, H]: the vectors of each row, then its questions.
 
     Args:
         tokens_MNH: embeddings of `token_ids_MN`.
@@ -103,7 +128,39 @@ def answer_inputs(tokens_MNH: torch.Tensor, seen_BPH: Sequence[torch.Tensor], gr
     """
     parts, first = [], 0
     for segment, rows_m in groups:
-        vectors_mPH = seen_BPH[segment][rows_m]
+        vectors_mPH = seen_BPH[segment].index_select(0, rows_m)
         parts.append(torch.cat([vectors_mPH, tokens_MNH[first : first + len(rows_m), vectors_mPH.shape[1] :]], dim=1))
         first += len(rows_m)
     return torch.cat(parts)
+
+
+def answer_mask(rows: AnswerRows, dtype: torch.dtype, window: int | None) -> torch.Tensor:
+    """What a question sees, [M, 1, N, N] to be added to the scores: vectors and itself, up to each position.
+
+    Args:
+        window: of a model with a sliding one, in positions.
+    """
+    slot_N = torch.arange(rows.part_MN.shape[1], device=rows.part_MN.device)
+    seen_MNN = (rows.part_MN[:, None] == 0) | (rows.part_MN[:, None] == rows.part_MN[:, :, None])
+    seen_MNN = seen_MNN & (slot_N <= slot_N[:, None])
+    if window:
+        seen_MNN = seen_MNN & (rows.position_MN[:, :, None] - rows.position_MN[:, None] < window)
+    return torch.zeros(seen_MNN.shape, dtype=dtype, device=slot_N.device).masked_fill_(~seen_MNN, float("-inf"))[:, None]
+
+
+def _vectors_of(question: Question) -> tuple[int, int]:
+    return question.segment, question.answer.row
+
+
+def _rows(questions: Sequence[Question]) -> Iterator[list[Question]]:
+    for _, same in groupby(questions, key=_vectors_of):
+        while row := list(islice(same, QUESTIONS_PER_ROW)):
+            yield row
+
+
+def _places(rows: list[list[Question]], length_Q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of every question its row, its number there from 1, and the tokens of questions before it there."""
+    n_M = torch.tensor([len(row) for row in rows])
+    row_Q, first_Q = torch.arange(len(rows)).repeat_interleave(n_M), (n_M.cumsum(0) - n_M).repeat_interleave(n_M)
+    before_Q = length_Q.cumsum(0) - length_Q
+    return row_Q, torch.arange(len(row_Q)) - first_Q + 1, before_Q - before_Q[first_Q]

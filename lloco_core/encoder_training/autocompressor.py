@@ -7,6 +7,10 @@ substeps these are detached, and each substep is a loss of its own: one forward 
 Every position of a row predicts the next token, the last of a segment the first of the next one. The first token of a row
 is nobody's target, and its last position predicts nothing. The loss of the text is the mean over all targets of the batch,
 a substep's share is that of its targets; so are answers. Kinds of loss are weighted against each other per batch.
+
+Beside the tokens of the text, predictions of a frozen model can be the targets: those it makes of plain rows (`kl_weight`), and those
+it makes of a row where it reads the text itself in place of the vectors (`context_kl_weight`). The latter is context distillation (Askell
+et al. 2021, arXiv 2112.00861, section 2.3), which says at every position what the text before would have told.
 Shape suffixes: B rows, T tokens, P vectors, S summary length, H hidden size, N positions, M answers,
 A supervised tokens.
 """
@@ -20,8 +24,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from lloco_core.encoder_training.answers import Question, answer_inputs, answer_rows, count_targets, questions_of
-from lloco_core.encoder_training.cross_entropy import summed_cross_entropy, summed_divergence
+from lloco_core.encoder_training.answers import Question, answer_inputs, answer_mask, answer_rows, count_targets, questions_of
+from lloco_core.encoder_training.cross_entropy import summed_cross_entropy, summed_cross_entropy_and_divergence
 from lloco_core.encoder_training.objective import Curve, Loss
 from lloco_core.encoder_training.segments import cut_row
 from lloco_core.errors import ConfigurationError
@@ -51,12 +55,16 @@ class AutoCompressorObjective:
     """Losses of batches on an `AutoCompressorModule`, bare or inside a DeepSpeed engine.
 
     Args:
-        first_model: the frozen language model that `kl_weight` holds the predictions to; on the device of the batches.
+        first_model: the frozen language model that `kl_weight` and `context_kl_weight` hold the predictions to; on the device of the
+            batches.
     """
 
     def __init__(self, config: AutoCompressorConfig, first_model: PreTrainedModel | None = None) -> None:
-        if config.kl_weight and first_model is None:
-            raise ConfigurationError(f"kl_weight {config.kl_weight} needs the model that training starts from; pass first_model")
+        if config.needs_first_model and first_model is None:
+            raise ConfigurationError(
+                f"kl_weight {config.kl_weight} and context_kl_weight {config.context_kl_weight} need the model that training starts from; "
+                "pass first_model"
+            )
         self.config = config
         self.first_model = first_model
 
@@ -68,7 +76,10 @@ class AutoCompressorObjective:
         n_text = batch.text_BT.numel() - len(batch.text_BT)
         n_answers = sum(map(count_targets, questions))
         plain_BT = _plain_pieces(batch.text_BT, config.plain_share, config.plain_tokens)
-        whole = config.lm_weight + config.answer_weight * bool(n_answers) + (config.plain_weight + config.kl_weight) * bool(len(plain_BT))
+        first_BTH = self._read_whole(batch.text_BT) if config.context_kl_weight else None
+        context_weight = 0.0 if first_BTH is None else config.context_kl_weight
+        plain_weight = (config.plain_weight + config.kl_weight) * bool(len(plain_BT))
+        whole = config.lm_weight + context_weight + config.answer_weight * bool(n_answers) + plain_weight
 
         # ZeRO-3 gathers weights on all workers or on none; looked up here, as in a forward pass touching a weight gathers it
         always_answer = any(is_partitioned(parameter) for parameter in model.parameters())
@@ -76,9 +87,11 @@ class AutoCompressorObjective:
         for cut, asked in zip(cuts, questions, strict=True):
             n_targets = len(batch.text_BT) * (min(cut[-1], batch.text_BT.shape[1] - 1) - cut[0])
             terms = [Term("lm", config.lm_weight / whole * n_targets / n_text, n_targets)]
+            if context_weight:
+                terms.append(Term("context_kl", context_weight / whole * n_targets / n_text, n_targets))
             if asked:
                 terms.append(Term("answer", config.answer_weight / whole * count_targets(asked) / n_answers, count_targets(asked)))
-            *means, vectors_BPH = model(self._substep, batch.text_BT, vectors_BPH, cut, asked, bool(asked) or always_answer)
+            *means, vectors_BPH = model(self._substep, batch.text_BT, first_BTH, vectors_BPH, cut, asked, bool(asked) or always_answer)
             yield _joined("lm", terms, means)
         if len(plain_BT):
             n_targets = plain_BT.numel() - len(plain_BT)
@@ -91,16 +104,19 @@ class AutoCompressorObjective:
         self,
         module: AutoCompressorModule,
         text_BT: torch.Tensor,
+        first_BTH: torch.Tensor | None,
         vectors_BPH: torch.Tensor | None,
         cut: list[int],
         questions: list[Question],
         with_answers: bool,
     ) -> tuple[torch.Tensor, ...]:
-        """Mean loss of the text, mean loss of the answers if they are wanted, and the vectors for the next substep, detached."""
+        """Mean loss of the text, its mean divergence from what the first model makes of it, mean loss of the answers, where these are
+        wanted, and the vectors for the next substep, detached."""
         hidden_BTH, seen_BPH = self._read(module, text_BT, vectors_BPH, cut)
         target_BT = text_BT[:, cut[0] + 1 : cut[-1] + 1]
-        hidden_NH = hidden_BTH[:, : target_BT.shape[1]].flatten(0, 1)
-        means = [summed_cross_entropy(module.lm_head, hidden_NH, target_BT.flatten(), self.config.logits_chunk) / target_BT.numel()]
+        n_targets = target_BT.shape[1]
+        first_BTH = None if first_BTH is None else first_BTH[:, cut[0] : cut[0] + n_targets]
+        means = self._text_means(module, hidden_BTH[:, :n_targets], target_BT, first_BTH)
         if with_answers:
             device = text_BT.device
             # without questions it must not shift the dropout of what follows
@@ -127,7 +143,10 @@ class AutoCompressorObjective:
     def _answer(self, module: AutoCompressorModule, seen_BPH: list[torch.Tensor], questions: list[Question]) -> torch.Tensor:
         rows = answer_rows(questions, [vectors.shape[1] for vectors in seen_BPH], seen_BPH[0].device)
         x_MNH = answer_inputs(module.model.embed_tokens(rows.token_ids_MN), seen_BPH, rows.groups)
-        hidden_MNH = module.model(inputs_embeds=x_MNH, use_cache=False).last_hidden_state
+        mask_M1NN = answer_mask(rows, x_MNH.dtype, getattr(module.config, "sliding_window", None))
+        hidden_MNH = module.model(
+            inputs_embeds=x_MNH, attention_mask=mask_M1NN, position_ids=rows.position_MN, use_cache=False
+        ).last_hidden_state
         hidden_AH, n_targets = hidden_MNH.flatten(0, 1)[rows.predicts_A], max(1, len(rows.target_A))
         # in one piece: the number of calls of the output layer must not depend on what this worker is asked
         return summed_cross_entropy(module.lm_head, hidden_AH, rows.target_A, n_targets) / n_targets
@@ -135,15 +154,27 @@ class AutoCompressorObjective:
     def _plain(self, module: AutoCompressorModule, text_BT: torch.Tensor) -> list[torch.Tensor]:
         """Mean loss of rows read without compression, and their mean divergence from the first model if that is wanted."""
         hidden_BTH = module.model(inputs_embeds=module.model.embed_tokens(text_BT), use_cache=False).last_hidden_state
-        hidden_NH, target_N = hidden_BTH[:, :-1].flatten(0, 1), text_BT[:, 1:].flatten()
-        chunk = self.config.logits_chunk
-        means = [summed_cross_entropy(module.lm_head, hidden_NH, target_N, chunk) / len(target_N)]
-        if self.config.kl_weight:
-            with torch.no_grad():
-                first_BTH = self.first_model.get_decoder()(input_ids=text_BT, use_cache=False).last_hidden_state
-            first_NH, first_head = first_BTH[:, :-1].flatten(0, 1), self.first_model.get_output_embeddings()
-            means.append(summed_divergence(module.lm_head, hidden_NH, first_head, first_NH, chunk) / len(target_N))
-        return means
+        first_BTH = self._first_hidden(text_BT)[:, :-1] if self.config.kl_weight else None
+        return self._text_means(module, hidden_BTH[:, :-1], text_BT[:, 1:], first_BTH)
+
+    def _text_means(
+        self, module: AutoCompressorModule, hidden_BTH: torch.Tensor, target_BT: torch.Tensor, first_BTH: torch.Tensor | None
+    ) -> list[torch.Tensor]:
+        """Mean cross entropy, and mean divergence from the predictions of the first model where its hidden states are given."""
+        hidden_NH, target_N, chunk = hidden_BTH.flatten(0, 1), target_BT.flatten(), self.config.logits_chunk
+        if first_BTH is None:
+            return [summed_cross_entropy(module.lm_head, hidden_NH, target_N, chunk) / len(target_N)]
+        first_head = self.first_model.get_output_embeddings()
+        sums = summed_cross_entropy_and_divergence(module.lm_head, hidden_NH, target_N, first_head, first_BTH.flatten(0, 1), chunk)
+        return list(sums / len(target_N))
+
+    def _read_whole(self, text_BT: torch.Tensor) -> torch.Tensor | None:
+        """Hidden states [B, T, H] of the first model for rows of text, if they are within its positions."""
+        return self._first_hidden(text_BT) if text_BT.shape[1] <= self.first_model.config.max_position_embeddings else None
+
+    @torch.no_grad()
+    def _first_hidden(self, text_BT: torch.Tensor) -> torch.Tensor:
+        return self.first_model.get_decoder()(input_ids=text_BT, use_cache=False).last_hidden_state
 
 
 def _plain_pieces(text_BT: torch.Tensor, share: float, piece: int) -> torch.Tensor:

@@ -34,21 +34,30 @@ def summed_cross_entropy(
     return _sum_over_chunks(of_chunk, (hidden_NH, target_N), chunk)
 
 
-def summed_divergence(
+def summed_cross_entropy_and_divergence(
     head: Callable[[torch.Tensor], torch.Tensor],
     hidden_NH: torch.Tensor,
+    target_N: torch.Tensor,
     first_head: Callable[[torch.Tensor], torch.Tensor],
     first_hidden_NH: torch.Tensor,
     chunk: int,
 ) -> torch.Tensor:
-    """KL(first || now) summed over the positions, fp32 scalar. No gradient reaches the first model."""
+    """Cross entropy and KL(first || now), each summed over the positions, fp32 [2]. No gradient reaches the first model.
 
-    def of_chunk(hidden_nH: torch.Tensor, first_nH: torch.Tensor) -> torch.Tensor:
+    Args:
+        head, target_N, chunk: as above.
+        first_head: the output layer of the first model.
+        first_hidden_NH: what it reads at the same positions.
+    """
+
+    def of_chunk(hidden_nH: torch.Tensor, target_n: torch.Tensor, first_nH: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             first_nV = first_head(first_nH).float().log_softmax(-1)
-        return F.kl_div(head(hidden_nH).float().log_softmax(-1), first_nV, reduction="sum", log_target=True)
+        now_nV = head(hidden_nH).float().log_softmax(-1)
+        cross_entropy = F.nll_loss(now_nV, target_n, reduction="sum")
+        return torch.stack([cross_entropy, F.kl_div(now_nV, first_nV, reduction="sum", log_target=True)])
 
-    return _sum_over_chunks(of_chunk, (hidden_NH, first_hidden_NH), chunk)
+    return _sum_over_chunks(of_chunk, (hidden_NH, target_N, first_hidden_NH), chunk)
 
 
 def _sum_over_chunks(of_chunk: Callable[..., torch.Tensor], tensors: tuple[torch.Tensor, ...], chunk: int) -> torch.Tensor:
@@ -57,4 +66,4 @@ def _sum_over_chunks(of_chunk: Callable[..., torch.Tensor], tensors: tuple[torch
         return of_chunk(*tensors)
     pieces = zip(*(tensor.tensor_split(n_chunks) for tensor in tensors), strict=True)
     # no dropout in an output layer: nothing random to restore
-    return torch.stack([checkpoint(of_chunk, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces]).sum()
+    return torch.stack([checkpoint(of_chunk, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces]).sum(0)

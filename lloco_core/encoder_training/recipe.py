@@ -50,8 +50,16 @@ class AutoCompressorConfig(Concern):
     """Of the next-token loss of the plain rows."""
     kl_weight: float = Field(0.0, ge=0)
     """Of the divergence of the plain rows' predictions from those of the frozen model that training started from."""
+    context_kl_weight: float = Field(0.0, ge=0)
+    """Of the divergence of the text's predictions, made with vectors of what came before, from those that the frozen model makes of the
+    whole row as text (context distillation). In batches of rows within that model's positions; it reads each of them once more."""
     logits_chunk: int = Field(4096, ge=1)
     """Positions whose logits are held at once."""
+
+    @property
+    def needs_first_model(self) -> bool:
+        """Whether the losses ask the model that training started from."""
+        return bool(self.kl_weight or self.context_kl_weight)
 
     @model_validator(mode="after")
     def _divergence_has_rows(self) -> AutoCompressorConfig:

@@ -17,7 +17,9 @@ from lloco_core.compressor.icae_checkpoint import check_tensors, is_icae, read_i
 from lloco_core.compressor.loading import load_encoder, tokenizer_folder
 from lloco_core.compressor.tokenizing import load_tokenizer
 from lloco_core.config import REFERENCE_MODEL
+from lloco_core.encoder_training.attention import use_causal_attention
 from lloco_core.encoder_training.autocompressor import AutoCompressorObjective
+from lloco_core.encoder_training.compiling import compile_layers
 from lloco_core.encoder_training.icae import IcaeObjective, IcaeObjectiveConfig
 from lloco_core.encoder_training.icae_module import IcaeModule, published_tensors, save_icae
 from lloco_core.encoder_training.module import merged_encoder, training_module
@@ -76,8 +78,8 @@ class AutoCompressorTrainee:
         recipe = config.autocompressor
         self.module = training_module(config.start, recipe, config.lora, dtype, self._device, config.training.seed)
         is_compared = is_first_rank() and config.validation is not None and config.validation.base
-        needs_first = recipe.kl_weight or is_compared
-        self.first_model = load_base(locate_checkpoint(config.start), dtype, self._device) if needs_first else None
+        needs_first = recipe.needs_first_model or is_compared
+        self.first_model = _first_model(config, dtype, device) if needs_first else None
         self.objective = AutoCompressorObjective(recipe, self.first_model)
 
     @contextmanager
@@ -90,6 +92,15 @@ class AutoCompressorTrainee:
         encoder = merged_encoder(self.module, self._config.start, self.segment_length)
         if is_first_rank():
             export_checkpoint(encoder, folder, max_shard_size=MAX_SHARD_SIZE)
+
+
+def _first_model(config: EncoderRunConfig, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+    """What training starts from, frozen, and as fast as the model in training."""
+    model = load_base(locate_checkpoint(config.start), dtype, str(device))
+    use_causal_attention(model)
+    if config.training.compiles_on(device.type):
+        compile_layers(model)
+    return model
 
 
 class IcaeTrainee:

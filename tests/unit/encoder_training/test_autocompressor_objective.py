@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_encoder import BASES, SUMMARY, VOCABULARY, answer, objective_config, summary_embedding, tiny_model, tiny_module, tokens
 
+from lloco_core.encoder_training.answers import QUESTIONS_PER_ROW
 from lloco_core.encoder_training.autocompressor import AutoCompressorObjective
 from lloco_core.encoder_training.batch import Answer, Batch
 from lloco_core.encoder_training.module import AutoCompressorModule
@@ -194,6 +195,57 @@ def test_plain_rows_and_divergence_from_the_first_model() -> None:
         ("plain", pytest.approx(plain.item(), rel=1e-5)),
         ("kl", pytest.approx(divergence.item(), rel=1e-5)),
     ]
+    assert_same_gradients(gradients(module), by_hand.gradients())
+
+
+@pytest.mark.parametrize("positions", [LENGTH, LENGTH - 1], ids=["within its positions", "beyond them"])
+def test_text_is_held_to_what_the_first_model_makes_of_the_whole_row(positions: int) -> None:
+    first = tiny_model(seed=9).requires_grad_(False)
+    first.config.max_position_embeddings = positions
+    module = tiny_module()
+    losses = run_objective(module, ANSWERS, first, context_kl_weight=0.5, lm_weight=2.0, answer_weight=1.5, logits_chunk=7)
+    reads = positions >= LENGTH
+    whole = 4.0 if reads else 3.5
+
+    by_hand = ByHand("llama_tied", accumulate=True)
+    by_hand.losses(cuts_of(), ANSWERS, lm_weight=2.0, answer_weight=1.5)
+    for parameter in [*by_hand.stock.parameters(), by_hand.summary]:
+        parameter.grad *= 3.5 / whole
+    first_logits, expected = first(TEXT).logits.log_softmax(-1), []
+    carried = [by_hand.summary[:0].detach()] * ROWS
+    for cut in cuts_of() if reads else []:
+        found = 0.0
+        for row in range(ROWS):
+            vectors = carried[row]
+            for start, end in pairwise(cut):
+                out = by_hand.run([vectors, by_hand.embed(TEXT[row, start:end]), by_hand.summary])
+                n_predicted = min(end, LENGTH - 1) - start
+                logits = by_hand.stock.lm_head(out[len(vectors) :][:n_predicted]).log_softmax(-1)
+                wanted = first_logits[row, start : start + n_predicted]
+                found = found + (wanted.exp() * (wanted - logits)).sum()
+                vectors = torch.cat([vectors, out[-SUMMARY:]])
+            carried[row] = vectors.detach()
+        (0.5 / whole * found / (ROWS * (LENGTH - 1))).backward()
+        expected.append(found.item())
+    curves = [curve for loss in losses for curve in loss.curves if curve.name == "context_kl"]
+    assert [curve.mean.item() * curve.n_tokens for curve in curves] == pytest.approx(expected, rel=1e-5)
+    assert sum(loss.weight for loss in losses) == pytest.approx(1)
+    assert_same_gradients(gradients(module), by_hand.gradients())
+
+
+def test_a_divergence_needs_the_first_model() -> None:
+    with pytest.raises(ConfigurationError, match=r"context_kl_weight 0.5 need the model that training starts from"):
+        AutoCompressorObjective(objective_config(context_kl_weight=0.5))
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_questions_about_the_same_vectors_share_rows_and_count_as_alone(base: str) -> None:
+    """More than one row of questions behind one segment, some of them behind others."""
+    asked = [answer(1, 10, 1 + n % 4, 1 + n % 3) for n in range(2 * QUESTIONS_PER_ROW + 3)] + ANSWERS
+    by_hand = ByHand(base, accumulate=True)
+    expected = by_hand.losses(cuts_of(), asked)
+    module = tiny_module(base)
+    assert added(run_objective(module, asked)) == pytest.approx(expected, rel=1e-5)
     assert_same_gradients(gradients(module), by_hand.gradients())
 
 
