@@ -1,4 +1,4 @@
-"""Answers given from the vectors of a substep: rows `[vectors so far ; question and answer ; question and answer ; ...]` of one forward pass.
+"""Answers given from the vectors of a substep: rows `[vectors so far ; prompt ; answer ; prompt ; answer ; ...]` of one forward pass.
 
 Questions about the same vectors share a row, so that these are read once: each sees the vectors and itself, and its positions go on
 behind the vectors, as if it were alone.

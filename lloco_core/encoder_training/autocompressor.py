@@ -76,10 +76,9 @@ class AutoCompressorObjective:
         n_text = batch.text_BT.numel() - len(batch.text_BT)
         n_answers = sum(map(count_targets, questions))
         plain_BT = _plain_pieces(batch.text_BT, config.plain_share, config.plain_tokens)
-        first_BTH = self._read_whole(batch.text_BT) if config.context_kl_weight else None
-        context_weight = 0.0 if first_BTH is None else config.context_kl_weight
+        first_BTH = self._read_as_text(batch.text_BT) if config.context_kl_weight else None
         plain_weight = (config.plain_weight + config.kl_weight) * bool(len(plain_BT))
-        whole = config.lm_weight + context_weight + config.answer_weight * bool(n_answers) + plain_weight
+        whole = config.lm_weight + config.context_kl_weight + config.answer_weight * bool(n_answers) + plain_weight
 
         # ZeRO-3 gathers weights on all workers or on none; looked up here, as in a forward pass touching a weight gathers it
         always_answer = any(is_partitioned(parameter) for parameter in model.parameters())
@@ -87,8 +86,8 @@ class AutoCompressorObjective:
         for cut, asked in zip(cuts, questions, strict=True):
             n_targets = len(batch.text_BT) * (min(cut[-1], batch.text_BT.shape[1] - 1) - cut[0])
             terms = [Term("lm", config.lm_weight / whole * n_targets / n_text, n_targets)]
-            if context_weight:
-                terms.append(Term("context_kl", context_weight / whole * n_targets / n_text, n_targets))
+            if config.context_kl_weight:
+                terms.append(Term("context_kl", config.context_kl_weight / whole * n_targets / n_text, n_targets))
             if asked:
                 terms.append(Term("answer", config.answer_weight / whole * count_targets(asked) / n_answers, count_targets(asked)))
             *means, vectors_BPH = model(self._substep, batch.text_BT, first_BTH, vectors_BPH, cut, asked, bool(asked) or always_answer)
@@ -168,9 +167,14 @@ class AutoCompressorObjective:
         sums = summed_cross_entropy_and_divergence(module.lm_head, hidden_NH, target_N, first_head, first_BTH.flatten(0, 1), chunk)
         return list(sums / len(target_N))
 
-    def _read_whole(self, text_BT: torch.Tensor) -> torch.Tensor | None:
-        """Hidden states [B, T, H] of the first model for rows of text, if they are within its positions."""
-        return self._first_hidden(text_BT) if text_BT.shape[1] <= self.first_model.config.max_position_embeddings else None
+    def _read_as_text(self, text_BT: torch.Tensor) -> torch.Tensor:
+        """Hidden states [B, T, H] of the first model, which reads rows beyond its positions in windows that overlap by half."""
+        n_rows, n_tokens = text_BT.shape
+        window = min(n_tokens, self.first_model.config.max_position_embeddings)
+        starts = [*range(0, n_tokens - window, max(1, window // 2)), n_tokens - window]
+        hidden_WBNH = self._first_hidden(torch.cat([text_BT[:, start : start + window] for start in starts])).unflatten(0, (-1, n_rows))
+        ends = [0, *(start + window for start in starts)]
+        return torch.cat([part_BNH[:, end - start :] for part_BNH, start, end in zip(hidden_WBNH, starts, ends, strict=False)], dim=1)
 
     @torch.no_grad()
     def _first_hidden(self, text_BT: torch.Tensor) -> torch.Tensor:

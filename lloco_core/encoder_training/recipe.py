@@ -51,8 +51,8 @@ class AutoCompressorConfig(Concern):
     kl_weight: float = Field(0.0, ge=0)
     """Of the divergence of the plain rows' predictions from those of the frozen model that training started from."""
     context_kl_weight: float = Field(0.0, ge=0)
-    """Of the divergence of the text's predictions, made with vectors of what came before, from those that the frozen model makes of the
-    whole row as text (context distillation). In batches of rows within that model's positions; it reads each of them once more."""
+    """Of the divergence of the text's predictions, made with vectors of what came before, from those that the frozen model makes with
+    that as text, as far back as its positions reach and at least half of it (context distillation)."""
     logits_chunk: int = Field(4096, ge=1)
     """Positions whose logits are held at once."""
 

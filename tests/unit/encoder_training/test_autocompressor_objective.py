@@ -198,22 +198,24 @@ def test_plain_rows_and_divergence_from_the_first_model() -> None:
     assert_same_gradients(gradients(module), by_hand.gradients())
 
 
-@pytest.mark.parametrize("positions", [LENGTH, LENGTH - 1], ids=["within its positions", "beyond them"])
-def test_text_is_held_to_what_the_first_model_makes_of_the_whole_row(positions: int) -> None:
+@pytest.mark.parametrize(("positions", "windows"), [(64, [(0, 0)]), (20, [(0, 0), (10, 20), (20, 30), (21, 40)])], ids=["whole", "windows"])
+def test_text_is_held_to_what_the_first_model_makes_of_text(positions: int, windows: list[tuple[int, int]]) -> None:
+    """`windows`: where a window begins, and the first position that is taken from it."""
     first = tiny_model(seed=9).requires_grad_(False)
     first.config.max_position_embeddings = positions
     module = tiny_module()
     losses = run_objective(module, ANSWERS, first, context_kl_weight=0.5, lm_weight=2.0, answer_weight=1.5, logits_chunk=7)
-    reads = positions >= LENGTH
-    whole = 4.0 if reads else 3.5
 
     by_hand = ByHand("llama_tied", accumulate=True)
     by_hand.losses(cuts_of(), ANSWERS, lm_weight=2.0, answer_weight=1.5)
     for parameter in [*by_hand.stock.parameters(), by_hand.summary]:
-        parameter.grad *= 3.5 / whole
-    first_logits, expected = first(TEXT).logits.log_softmax(-1), []
+        parameter.grad *= 3.5 / 4.0
+    first_logits, expected = torch.zeros(ROWS, LENGTH, VOCABULARY), []
+    for start, taken in windows:
+        read = first(TEXT[:, start : start + positions]).logits.log_softmax(-1)
+        first_logits[:, taken : start + positions] = read[:, taken - start :]
     carried = [by_hand.summary[:0].detach()] * ROWS
-    for cut in cuts_of() if reads else []:
+    for cut in cuts_of():
         found = 0.0
         for row in range(ROWS):
             vectors = carried[row]
@@ -225,7 +227,7 @@ def test_text_is_held_to_what_the_first_model_makes_of_the_whole_row(positions: 
                 found = found + (wanted.exp() * (wanted - logits)).sum()
                 vectors = torch.cat([vectors, out[-SUMMARY:]])
             carried[row] = vectors.detach()
-        (0.5 / whole * found / (ROWS * (LENGTH - 1))).backward()
+        (0.5 / 4.0 * found / (ROWS * (LENGTH - 1))).backward()
         expected.append(found.item())
     curves = [curve for loss in losses for curve in loss.curves if curve.name == "context_kl"]
     assert [curve.mean.item() * curve.n_tokens for curve in curves] == pytest.approx(expected, rel=1e-5)
