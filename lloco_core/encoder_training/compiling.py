@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
+
+GRAPHS = 64
+"""Of one layer at most: with and without gradients, masks, and earlier vectors. Beyond torch's default of 8 layers run uncompiled."""
 
 
 def compile_layers(model: nn.Module) -> int:
@@ -11,6 +15,7 @@ def compile_layers(model: nn.Module) -> int:
     Weights, names, and results stay (but for rounding). Not for ZeRO-3, which fetches weights within the layers.
     """
     layers = {id(layer): layer for stack in layer_stacks(model) for layer in stack}
+    torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
     for layer in layers.values():
         layer.compile(dynamic=True)
     return len(layers)
