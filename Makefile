@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# what starts clusters and services runs on one worker, unit tests on the other (tests/conftest.py)
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadgroup
 RUN_DIR ?= .lloco
 CORPUS ?= $(RUN_DIR)/corpus
 STORE ?= $(RUN_DIR)/store
@@ -41,12 +43,12 @@ run: setup ## Run a night: make run [CORPUS=folder|s3://...] [STORE=folder|s3://
 	$(BIN)/python -m flows.nightly --config $(CONFIG) --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests (under 12 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not real" tests $(ARGS)
+test: setup ## Run the tests (under 12 minutes on 2 cores; ARGS="-n 0": in one process)
+	$(PYTEST) -m "not real" tests $(ARGS)
 
 .PHONY: test-real
 test-real: setup ## Run the slow tests against real services (Ceph, Prefect server and worker, README commands)
-	$(BIN)/python -m pytest -m real tests $(ARGS)
+	$(PYTEST) -m real tests $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, imports, and formatting
