@@ -7,6 +7,7 @@ Shape suffixes: M rows, N positions, Q questions, A supervised tokens, B rows of
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -87,36 +88,41 @@ def answer_rows(questions: Sequence[Question], n_seen: Sequence[int], device: to
     """
     rows = list(_rows(questions)) or [[]]
     segments = [row[0].segment if row else len(n_seen) - 1 for row in rows]
-    first_M = torch.tensor([n_seen[segment] for segment in segments])
-    parts = [part for question in questions for part in (question.answer.prompt, question.answer.answer)]
+    laid_out, supervised = _lay_out(rows, torch.tensor([n_seen[segment] for segment in segments]))
+    about_M = torch.tensor([row[0].answer.row if row else 0 for row in rows])
+    n_rows = Counter(segments)
+    groups = zip(n_rows, _send(about_M, device).split(list(n_rows.values())), strict=True)
+    return AnswerRows(*_send(laid_out, device), *_send(supervised, device), list(groups))
+
+
+def _lay_out(rows: list[list[Question]], n_seen_M: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids, positions, and parts [3, M, N] of the rows; which positions predict answers, and which tokens [2, A]."""
+    parts = [part for row in rows for question in row for part in (question.answer.prompt, question.answer.answer)]
     length_Q2 = torch.tensor([len(part) for part in parts], dtype=torch.int64).reshape(-1, 2)
     length_Q = length_Q2.sum(1)
     row_Q, number_Q, offset_Q = _places(rows, length_Q)
+    length_M = n_seen_M + torch.zeros_like(n_seen_M).index_add(0, row_Q, length_Q)
+    n_positions = -(-max(1, int(length_M.max())) // MULTIPLE) * MULTIPLE
 
-    n_positions = int((first_M + torch.zeros_like(first_M).index_add(0, row_Q, length_Q)).max())
-    n_positions = -(-max(1, n_positions) // MULTIPLE) * MULTIPLE
     ids = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)
     within = torch.arange(len(ids)) - (length_Q.cumsum(0) - length_Q).repeat_interleave(length_Q)
-    place = (row_Q * n_positions + first_M[row_Q] + offset_Q).repeat_interleave(length_Q) + within
+    place = (row_Q * n_positions + n_seen_M[row_Q] + offset_Q).repeat_interleave(length_Q) + within
     is_answer = torch.tensor([False, True]).repeat(len(length_Q)).repeat_interleave(length_Q2.flatten())
 
-    token_ids, position, part = torch.zeros((3, len(rows) * n_positions), dtype=torch.int64)
+    token_ids, position, part = flat = torch.zeros((3, len(rows) * n_positions), dtype=torch.int64)
     token_ids[place] = ids
-    position[place] = first_M[row_Q].repeat_interleave(length_Q) + within
+    position[place] = n_seen_M[row_Q].repeat_interleave(length_Q) + within
     part.fill_(-1)[place] = number_Q.repeat_interleave(length_Q)
-    shape, slot_N = (len(rows), n_positions), torch.arange(n_positions)
-    is_vector_MN = slot_N < first_M[:, None]
-    about: dict[int, list[int]] = {}
-    for segment, row in zip(segments, rows, strict=True):
-        about.setdefault(segment, []).append(row[0].answer.row if row else 0)
-    return AnswerRows(
-        token_ids.reshape(shape).to(device),
-        torch.where(is_vector_MN, slot_N, position.reshape(shape)).to(device),
-        torch.where(is_vector_MN, 0, part.reshape(shape)).to(device),
-        (place[is_answer] - 1).to(device),
-        ids[is_answer].to(device),
-        [(segment, torch.tensor(texts, device=device)) for segment, texts in about.items()],
-    )
+    token_ids_MN, position_MN, part_MN = flat.reshape(3, len(rows), n_positions)
+    slot_N = torch.arange(n_positions)
+    is_vector_MN = slot_N < n_seen_M[:, None]
+    laid_out = torch.stack([token_ids_MN, torch.where(is_vector_MN, slot_N, position_MN), part_MN.masked_fill(is_vector_MN, 0)])
+    return laid_out, torch.stack([place[is_answer] - 1, ids[is_answer]])
+
+
+def _send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """To the device, without waiting for what it has still to compute."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def answer_inputs(tokens_MNH: torch.Tensor, seen_BPH: Sequence[torch.Tensor], groups: Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:

@@ -69,6 +69,7 @@ def wrap_model(
         "zero_allow_untested_optimizer": True,
         "bf16": {"enabled": bf16},
         "steps_per_print": 2**62,
+        "timers": {"throughput": {"enabled": False}},  # it waits for the GPU before every forward pass
     }
     engine, _, _, _ = deepspeed.initialize(
         model=model,

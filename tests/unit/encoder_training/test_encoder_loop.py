@@ -56,6 +56,16 @@ def train(module: AutoCompressorModule, config: AutoCompressorConfig, steps: Enc
     return kept
 
 
+def test_no_step_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeepSpeed's timers would, before every forward pass from the third step on."""
+    from deepspeed.accelerator import get_accelerator
+
+    waits: list[None] = []
+    monkeypatch.setattr(type(get_accelerator()), "synchronize", lambda *_: waits.append(None))
+    train(tiny_module(), objective_config(), recipe(steps=4))
+    assert not waits
+
+
 def test_a_step_is_adamw_on_the_mean_over_batches() -> None:
     """Two steps of two batches, written out with torch alone: clipping, warm-up, and decay included."""
     steps = recipe(steps=4, warmup_steps=1, batches_per_step=2, gradient_clipping=0.5, learning_rate=0.02)
