@@ -14,6 +14,7 @@ from tests.ceph_rgw import CephRgw, missing_programs
 from tests.moto_server import moto_server
 
 TESTS = Path(__file__).parent
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 leaves its workers next to nothing beside the other tests
 BUCKET = "company"
 S3_KEY, S3_SECRET = "key-of-the-tests", "secret-of-the-tests"
 S3_SERVERS = ["moto", pytest.param("ceph", marks=pytest.mark.real)]

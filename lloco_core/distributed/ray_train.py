@@ -5,21 +5,25 @@ A run is its name: started again under the same name it goes on from its last ch
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.distributed.session import cluster_gpus, local_cores
-from lloco_core.errors import ConfigurationError, LlocoError
+from lloco_core.errors import ConfigurationError, LlocoError, StorageError
 from lloco_core.objects import canonical_root
 from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, S3_ENVIRONMENT, settings
 
 if TYPE_CHECKING:
     import pyarrow.fs
-    from ray.train import Checkpoint
+    from ray.train import Checkpoint, Result
+    from ray.train.torch import TorchTrainer
 
     from lloco_core.config import ClusterConfig
+
+logger = logging.getLogger(__name__)
 
 TRAINING_FOLDER = "_training"
 """Below the root: checkpoints of runs."""
@@ -49,10 +53,10 @@ def run_on_workers(
 
     Raises:
         ConfigurationError: `cuda` is wanted, and the cluster has no GPU.
-        LlocoError: what a worker raised, as it was.
+        LlocoError: what a worker refused, at once and as it raised it; a `StorageError` more often than `MAX_FAILURES` times.
         WorkerGroupError: workers failed otherwise, more often than `MAX_FAILURES` times.
     """
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+    from ray.train import CheckpointConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     use_gpu = device != "cpu" and cluster_gpus() > 0
@@ -68,15 +72,27 @@ def run_on_workers(
             name=run_name,
             storage_path=path,
             storage_filesystem=filesystem,
-            failure_config=FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=CheckpointConfig(num_to_keep=CHECKPOINTS_KEPT),
             worker_runtime_env={"env_vars": _worker_environment(use_gpu, cluster)},
         ),
     )
-    try:
-        return trainer.fit().checkpoint
-    except WorkerGroupError as error:
-        raise next((failure for failure in error.worker_failures.values() if isinstance(failure, LlocoError)), error) from None
+    return _fit(trainer, run_name).checkpoint
+
+
+def _fit(trainer: TorchTrainer, run_name: str) -> Result:
+    """Start the workers, and again from the last checkpoint when they fail. Ray would do so too after what they refuse for good."""
+    from ray.train import WorkerGroupError
+
+    failures = 0
+    while True:
+        try:
+            return trainer.fit()
+        except WorkerGroupError as error:
+            failures += 1
+            reason = next((failure for failure in error.worker_failures.values() if isinstance(failure, LlocoError)), error)
+            if failures > MAX_FAILURES or not isinstance(reason, (WorkerGroupError, StorageError)):
+                raise reason from None
+            logger.warning("workers of %s failed, they start again from the last checkpoint: %s", run_name, reason)
 
 
 def training_storage(store_uri: str) -> tuple[pyarrow.fs.FileSystem | None, str]:
