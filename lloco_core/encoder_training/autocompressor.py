@@ -10,7 +10,7 @@ a substep's share is that of its targets; so are answers. Kinds of loss are weig
 
 Beside the tokens of the text, predictions of a frozen model can be the targets: those it makes of plain rows (`kl_weight`), and those
 it makes of a row where it reads the text itself in place of the vectors (`context_kl_weight`). The latter is context distillation (Askell
-et al. 2021, arXiv 2112.00861, section 2.3), which says at every position what the text before would have told.
+et al. 2021, arXiv 2112.00861, section 2), KL(p(X | text) || p(X | vectors)).
 Shape suffixes: B rows, T tokens, P vectors, S summary length, H hidden size, N positions, M answers,
 A supervised tokens.
 """

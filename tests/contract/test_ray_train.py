@@ -34,8 +34,6 @@ RECIPE = tiny.recipe(holdout=0.2, epochs=4, checkpoint_steps=4, dropout=0.1)
 ROWS = 12
 FORWARDS_UNTIL_DEATH = 18  # in step 9, behind the checkpoint of step 8
 
-pytestmark = pytest.mark.timeout(170)
-
 
 @pytest.fixture(scope="module")
 def bucket(s3_endpoint: str) -> Iterator[str]:
