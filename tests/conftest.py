@@ -20,6 +20,7 @@ S3_KEY, S3_SECRET = "key-of-the-tests", "secret-of-the-tests"
 S3_SERVERS = ["moto", pytest.param("ceph", marks=pytest.mark.real)]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the mark in its own such hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of two workers, one runs what starts clusters and services, one after another; unit tests stay with those of their file."""
     for item in items:
