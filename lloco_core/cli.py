@@ -122,12 +122,16 @@ def export(
     folder: Path,
     model: Annotated[str, typer.Option(help="Checkpoint to export.")] = "reference",
     layout: Annotated[str, typer.Option(help="base (for servers), safetensors, bin, or int8.")] = "base",
+    start: Annotated[str | None, typer.Option(help="Checkpoint that --model was trained from, for --share.")] = None,
+    share: Annotated[float, typer.Option(help="How much of what training changed since --start to keep.")] = 1.0,
 ) -> None:
     """Write a checkpoint as servers of language models load it: the base model that the adapters belong to."""
     from lloco_core.compressor import load_encoder
     from lloco_core.compressor.export import export_checkpoint
+    from lloco_core.compressor.interpolation import interpolate
 
-    export_checkpoint(load_encoder(model), folder, layout)
+    encoder = load_encoder(model)
+    export_checkpoint(interpolate(load_encoder(start), encoder, share) if start else encoder, folder, layout)
     _print(f"wrote {folder}")
 
 

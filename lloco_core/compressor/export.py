@@ -45,7 +45,7 @@ def export_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise CheckpointError(f"{folder} is not empty; checkpoints are never overwritten, choose a new folder")
-    weights = _stored_tensors(encoder)
+    weights = stored_tensors(encoder)
     if layout == "base":
         del weights[SUMMARY_KEY]
     if layout == "int8":
@@ -56,7 +56,8 @@ def export_checkpoint(
         shutil.copyfile(path, folder / path.name)
 
 
-def _stored_tensors(encoder: AutoCompressor) -> dict[str, torch.Tensor]:
+def stored_tensors(encoder: AutoCompressor) -> dict[str, torch.Tensor]:
+    """Published keys to tensors on the CPU."""
     weights = {key: tensor.contiguous().cpu() for key, tensor in encoder.model.state_dict().items()}
     if encoder.model.config.tie_word_embeddings:
         weights.pop("lm_head.weight", None)
