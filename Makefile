@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# what starts clusters and services runs on one worker, unit tests on the other (tests/conftest.py)
-PYTEST = $(BIN)/python -m pytest -n 2 --dist loadgroup
+MARKER ?= not real
+# 5: nothing matches ARGS there
+PYTEST = $(BIN)/python -m pytest -m "$(MARKER)" $(ARGS)
 RUN_DIR ?= .lloco
 CORPUS ?= $(RUN_DIR)/corpus
 STORE ?= $(RUN_DIR)/store
@@ -43,12 +44,20 @@ run: setup ## Run a night: make run [CORPUS=folder|s3://...] [STORE=folder|s3://
 	$(BIN)/python -m flows.nightly --config $(CONFIG) --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests (under 12 minutes on 2 cores; ARGS="-n 0": in one process)
-	$(PYTEST) -m "not real" tests $(ARGS)
+test: setup ## Run the tests, unit tests beside those that start services (under 12 minutes on 2 cores)
+	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests MARKER="not real"
 
 .PHONY: test-real
 test-real: setup ## Run the slow tests against real services (Ceph, Prefect server and worker, README commands)
-	$(PYTEST) -m real tests $(ARGS)
+	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests MARKER=real
+
+.PHONY: unit-tests
+unit-tests: setup ## Run the tests in tests/unit: make unit-tests [MARKER=real] [ARGS="-k name"]
+	$(PYTEST) tests/unit || [ $$? = 5 ]
+
+.PHONY: service-tests
+service-tests: setup ## Run the tests that start clusters and services, one after another: make service-tests [MARKER=real] [ARGS="-k name"]
+	$(PYTEST) tests/contract tests/crash tests/flows tests/gpu || [ $$? = 5 ]
 
 .PHONY: lint
 lint: setup ## Check style, imports, and formatting

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,19 +12,10 @@ from lloco_core.settings import settings
 from tests.ceph_rgw import CephRgw, missing_programs
 from tests.moto_server import moto_server
 
-TESTS = Path(__file__).parent
 os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 leaves its workers next to nothing beside the other tests
 BUCKET = "company"
 S3_KEY, S3_SECRET = "key-of-the-tests", "secret-of-the-tests"
 S3_SERVERS = ["moto", pytest.param("ceph", marks=pytest.mark.real)]
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the mark in its own such hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two workers, one runs what starts clusters and services, one after another; unit tests stay with those of their file."""
-    for item in items:
-        file = item.path.relative_to(TESTS)
-        item.add_marker(pytest.mark.xdist_group(str(file) if file.parts[0] == "unit" else "services"))
 
 
 @pytest.fixture(scope="module")
