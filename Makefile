@@ -4,8 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MARKER ?= not real
-# 5: nothing matches ARGS there
 PYTEST = $(BIN)/python -m pytest -m "$(MARKER)" $(ARGS)
+# whole lines, as two of them print at once; 5: nothing matches ARGS there
+LINES = | sed -u "" || [ $$? = 5 ]
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 RUN_DIR ?= .lloco
 CORPUS ?= $(RUN_DIR)/corpus
 STORE ?= $(RUN_DIR)/store
@@ -53,11 +56,11 @@ test-real: setup ## Run the slow tests against real services (Ceph, Prefect serv
 
 .PHONY: unit-tests
 unit-tests: setup ## Run the tests in tests/unit: make unit-tests [MARKER=real] [ARGS="-k name"]
-	$(PYTEST) tests/unit || [ $$? = 5 ]
+	$(PYTEST) tests/unit $(LINES)
 
 .PHONY: service-tests
 service-tests: setup ## Run the tests that start clusters and services, one after another: make service-tests [MARKER=real] [ARGS="-k name"]
-	$(PYTEST) tests/contract tests/crash tests/flows tests/gpu || [ $$? = 5 ]
+	$(PYTEST) tests/contract tests/crash tests/flows tests/gpu $(LINES)
 
 .PHONY: lint
 lint: setup ## Check style, imports, and formatting

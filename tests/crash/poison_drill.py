@@ -40,7 +40,9 @@ class Worker:
         names = [item.document.doc_id for item in done.documents]
         rejections = {item.uri: [item.code, item.message] for item in done.rejections}
         result = {"documents": names, "rejections": rejections, "encode_seconds": done.encode_seconds}
-        (self.folder / f"{shard.shard.shard_id}.done").write_text(json.dumps(result))
+        making = self.folder / f"{shard.shard.shard_id}.making"
+        making.write_text(json.dumps(result))
+        making.rename(self.folder / f"{shard.shard.shard_id}.done")  # another thread may die, and all with it, in the middle
 
     def _compress(self, shard: TokenizedShard) -> CompressedShard:
         for item in shard.documents:
