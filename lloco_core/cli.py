@@ -130,6 +130,8 @@ def export(
     from lloco_core.compressor.export import export_checkpoint
     from lloco_core.compressor.interpolation import interpolate
 
+    if share != 1 and start is None:
+        raise ConfigurationError(f"--share {share:g} needs --start: the checkpoint that {model} was trained from")
     encoder = load_encoder(model)
     export_checkpoint(interpolate(load_encoder(start), encoder, share) if start else encoder, folder, layout)
     _print(f"wrote {folder}")

@@ -42,6 +42,12 @@ def test_every_weight_is_moved_by_the_share(checkpoint: Checkpoint, tmp_path: Pa
         torch.testing.assert_close(found[name], tensor + 0.125, atol=1e-6, rtol=0)
 
 
+def test_a_share_of_nothing_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "out"), "--model", str(checkpoint().folder), "--share", "0.5"])
+    assert "--share 0.5 needs --start" in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
 def test_both_ends_are_the_encoders(checkpoint: Checkpoint, tmp_path: Path) -> None:
     start = load_encoder(str(checkpoint().folder))
     trained = load_encoder(str(moved(start.folder, tmp_path / "trained", 0.01)))
