@@ -5,8 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 MARKER ?= not real
 PYTEST = $(BIN)/python -m pytest -m "$(MARKER)" $(ARGS)
-# whole lines, as two of them print at once; 5: nothing matches ARGS there
-LINES = | sed -u "" || [ $$? = 5 ]
+# whole lines, as two of them print at once; 5: ARGS match nothing there
+LINES = | sed -u "" $(if $(ARGS),|| [ $$? = 5 ])
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 RUN_DIR ?= .lloco
