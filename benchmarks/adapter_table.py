@@ -35,6 +35,7 @@ STYLE = (
     VECTORS,
     NONE,
     Condition("untrained", "vectors", reader="untrained"),
+    Condition("random_summary", "vectors", reader="random_summary"),
     Condition("vectors_zero_shot", "vectors", adapted=False),
     Condition("full_text_zero_shot", "full_text", adapted=False),
 )
@@ -43,6 +44,7 @@ ARTICLES = (VECTORS, NONE)
 IN_WORDS = {
     "none": "an adapter without context",
     "untrained": "an adapter on vectors of an untrained encoder",
+    "random_summary": "an adapter on vectors of its own weights with a random summary embedding",
     "vectors_zero_shot": "the same vectors without an adapter",
     "full_text_zero_shot": "the full text without an adapter",
     "cut_text": "an adapter on text as short as the vectors",

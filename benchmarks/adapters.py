@@ -80,8 +80,9 @@ def measure(options: argparse.Namespace, recipe: FinetuneConfig = RECIPE) -> Tab
 def _encoders(encoder: ContextEncoder, options: argparse.Namespace) -> dict[str, ContextEncoder]:
     if not isinstance(encoder, AutoCompressor):
         return {"trained": encoder}
-    base = locate_checkpoint(options.base) if options.base else encoder.folder
-    return {"trained": encoder, "untrained": reference.untrained(encoder, base, options)}
+    if not options.base:
+        return {"trained": encoder, "random_summary": reference.random_summary(encoder, encoder.folder, options)}
+    return {"trained": encoder, "untrained": reference.random_summary(encoder, locate_checkpoint(options.base), options)}
 
 
 def _plans(encoder: ContextEncoder, options: argparse.Namespace) -> list[Plan]:

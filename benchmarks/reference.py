@@ -3,7 +3,7 @@
     python -m benchmarks.reference --text books=data/text/gutenberg-00.jsonl.zst articles=data/text/wiki-00.jsonl.zst --cache .lloco/text
 
 Needles (length x depth, zero-shot), inserted facts of known words and of rare strings, literal questions made by rule, and perplexity
-behind compressed segments, all on documents that were never trained on; the same for an untrained encoder of the same base and, with
+behind compressed segments, all on documents that were never trained on; the same for an untrained encoder of its `--base` and, with
 `--icae`, for an ICAE. What earlier results have measured on the same text can be taken over (`--earlier`). Needs neither Ray nor a store.
 """
 
@@ -167,8 +167,8 @@ def open_kind(text: str, tokenizer: TextTokenizer, options: argparse.Namespace) 
     return Kind(name or Path(paths[0]).name.partition(".")[0], config, open_token_cache(config, tokenizer))
 
 
-def untrained(encoder: AutoCompressor, base: Path, options: argparse.Namespace) -> AutoCompressor:
-    """A random summary embedding, with the spread of the token embeddings, on the language model that the encoder came from."""
+def random_summary(encoder: AutoCompressor, base: Path, options: argparse.Namespace) -> AutoCompressor:
+    """A random summary embedding, with the spread of the token embeddings, on a language model."""
     model = load_base(base, encoder.summary_SH.dtype, options.device)
     model.config.update({"accumulate_summary": encoder.accumulate, "summary_length": encoder.summary_length})
     generator = torch.Generator().manual_seed(options.seed)
@@ -189,10 +189,10 @@ def measure(options: argparse.Namespace) -> Table:
     result = Measuring(encoder, base, size, options, earlier.get("base")).table(options.out.with_suffix(".svg"))
     result |= {name: table_of(name, earlier[name]) for name in ENCODERS if name in earlier}
     _write(result, options, started)
-    if isinstance(encoder, AutoCompressor) and "untrained" not in earlier:
+    if isinstance(encoder, AutoCompressor) and options.base and "untrained" not in earlier:
         print("untrained encoder", flush=True)
-        random_encoder = untrained(encoder, locate_checkpoint(options.base) if options.base else encoder.folder, options)
-        result["untrained"] = Measuring(random_encoder, base, size, options).table()
+        untrained = random_summary(encoder, locate_checkpoint(options.base), options)
+        result["untrained"] = Measuring(untrained, base, size, options).table()
         result["untrained"].pop("fingerprint")  # it would be that of the trained files
         _write(result, options, started)
     if options.icae:
@@ -243,7 +243,7 @@ def checkpoint_options(description: str | None) -> argparse.ArgumentParser:
     """What every command that measures a checkpoint on held-out text is told."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--model", default="reference", help="the packaged `reference`, a folder, or a hub name")
-    parser.add_argument("--base", help="folder of the language model it came from")
+    parser.add_argument("--base", help="folder of the language model it came from; an untrained encoder needs it")
     parser.add_argument("--text", nargs="+", required=True, help="kind=file[,file]; the first kind is that of the perplexity table")
     parser.add_argument("--drop", help="ids to leave out, as in TextConfig.drop")
     parser.add_argument("--validation", type=float, default=0.005, help="share of held-out documents; not above that of the training")

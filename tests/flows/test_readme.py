@@ -104,7 +104,7 @@ def test_a_newcomer_s_first_commands(checkout: Path):
 
     ask, status, inspect, doctor = commands("Ask, look, check")
     answer = run(ask, checkout)
-    assert token_f1(answer.splitlines()[0], ["a Python 2 and 3 compatibility library"]) > 0.5, answer
+    assert token_f1(answer.splitlines()[0], ["a Python 2 and 3 compatibility library"]) > 0.8, answer
     assert "distributions/six.txt" in answer
     assert "python-reference--" in run(status, checkout)
     assert "prefix_hash" in run(inspect, checkout)

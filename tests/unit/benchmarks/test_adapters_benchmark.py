@@ -59,6 +59,12 @@ def options(tmp_path_factory, checkpoint):
     return adapters.parse([*given, "--out", str(folder / "adapters.json")])
 
 
+def test_only_a_language_model_makes_an_untrained_encoder(options, encoder, checkpoint):
+    with_base = adapters.parse(["--text", "a=b", "--cache", "c", "--device", "cpu", "--base", str(checkpoint)])
+    assert list(adapters._encoders(encoder, options)) == ["trained", "random_summary"]
+    assert list(adapters._encoders(encoder, with_base)) == ["trained", "untrained"]
+
+
 def _write_fairytales(base: Path, split: str) -> None:
     for number in range(2):
         name = f"{split}-{number}"
@@ -135,7 +141,8 @@ def test_every_adapter_answers_as_it_was_trained(encoder, tmp_path):
 def test_the_result_has_every_part_and_condition(options):
     result = adapters.measure(options, RECIPE)
     assert json.loads(options.out.read_text()) == result
-    for name, conditions in (("left_out_style", STYLE), ("fairytaleqa", FAIRYTALES), ("squad", ARTICLES)):
+    style = [condition for condition in STYLE if condition.name != "untrained"]  # of a base, which is not given
+    for name, conditions in (("left_out_style", style), ("fairytaleqa", FAIRYTALES), ("squad", ARTICLES)):
         table, names = result[name], {condition.name for condition in conditions}
         assert table["f1"].keys() == table["em"].keys() == names | {"intervals"}
         assert table["vectors_f1_above"].keys() == names - {"vectors"} | {"intervals"}
