@@ -45,13 +45,16 @@ def check_windows(windows: Sequence[Window], kind: str, earlier: Table) -> None:
 def with_base(perplexity: Table, kind: str, earlier: Table) -> Table:
     """The perplexities of one kind of text, with those of the language model on the same windows, and the ratios of both.
 
-    The ratios have no intervals: those need the losses of both on every window.
+    Intervals of ratios need the losses of both on every window. `damage` has none; that of `kept_gain` is the interval of the share of the
+    encoder's own gain, as if that gain and the language model's rose and fell together.
     """
     before = earlier["perplexity"]["by_kind"][kind]
     taken = {name: before[name] for name in BASE}
     found = perplexity | taken | {"intervals": perplexity["intervals"] | {name: before["intervals"][name] for name in BASE}}
     found["damage"] = round(found["none"] / found["base_none"], 4)
-    found["kept_gain"] = round((found["none"] - found["vectors_1"]) / (found["base_none"] - found["base_text"]), 4)
+    of_base = (found["none"] - found["text"]) / (found["base_none"] - found["base_text"])
+    found["kept_gain"] = round(found["kept_own_gain"] * of_base, 4)
+    found["intervals"]["kept_gain"] = [round(bound * of_base, 4) for bound in found["intervals"]["kept_own_gain"]]
     return found
 
 

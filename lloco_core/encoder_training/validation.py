@@ -12,7 +12,7 @@ import numpy as np
 from lloco_core.errors import ConfigurationError, TrainingTextError
 from lloco_core.evaluation.continuation import FOLLOWING, SEGMENTS, Continuations, Window
 from lloco_core.evaluation.intervals import Bootstrap
-from lloco_core.evaluation.perplexity import CONDITIONS, Losses, base_ratios, perplexity_table
+from lloco_core.evaluation.perplexity import CONDITIONS, Losses, base_ratios, kept_own_gain, perplexity_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -67,7 +67,7 @@ class Validation:
         self._batch = batch
 
     def measure(self, encoder: ContextEncoder, bootstrap: Bootstrap = Bootstrap()) -> dict[str, Any]:  # noqa: B008 - frozen
-        """Perplexity per condition with `intervals`, `tokens`, and `documents`; with a base also `damage` and `kept_gain`.
+        """Perplexity per condition with `intervals`, `tokens`, and `documents`; with a base `damage` and `kept_gain`, else `kept_own_gain`.
 
         Raises:
             ConfigurationError: the encoder has segments of another length.
@@ -82,11 +82,13 @@ class Validation:
         losses = {condition: self._losses(found, condition) for condition in conditions}
         table = perplexity_table(losses.__getitem__, found.documents, conditions, bootstrap)
         table["documents"] = len(set(found.documents))
-        if self._base is not None:
-            ratios = base_ratios(losses, found.documents, bootstrap)
-            table["intervals"] |= ratios.pop("intervals")
-            table |= ratios
-        return table
+        if self._base is None:
+            kept = kept_own_gain(losses, found.documents, bootstrap)
+            table["intervals"]["kept_own_gain"] = kept.bounds
+            return table | {"kept_own_gain": kept.value}
+        ratios = base_ratios(losses, found.documents, bootstrap)
+        table["intervals"] |= ratios.pop("intervals")
+        return table | ratios
 
     def _losses(self, found: Continuations, condition: str) -> Losses:
         if not condition.startswith("base_"):

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lloco_core.evaluation.intervals import Bootstrap, interval
+from lloco_core.evaluation.intervals import Bootstrap, Interval, interval
 
 CONDITIONS = ("base_none", "base_text", "none", "text", "vectors_1", "vectors_2", "vectors_3", "wrong")
 DIGITS = 3
@@ -83,6 +83,21 @@ def base_ratios(losses: Mapping[str, Losses], documents: Sequence[str], bootstra
         for name, ratio in (("damage", _damage), ("kept_gain", _kept_gain))
     }
     return {name: part.value for name, part in found.items()} | {"intervals": {name: part.bounds for name, part in found.items()}}
+
+
+def kept_own_gain(losses: Mapping[str, Losses], documents: Sequence[str], bootstrap: Bootstrap = Bootstrap()) -> Interval:  # noqa: B008
+    """What one segment's vectors take off the perplexity over what its text takes off that of the same model.
+
+    Args:
+        losses: of the same windows under `none`, `vectors_1`, and `text`.
+        documents: every window's document [N].
+        bootstrap: how the interval is drawn.
+
+    Raises:
+        ConfigurationError: all windows are of one document.
+    """
+    sums_NM = np.stack([losses[condition].sums_N for condition in ("none", "vectors_1", "none", "text")], axis=1)
+    return interval(sums_NM, documents, counts=losses["none"].tokens_N, statistic=_kept_gain, bootstrap=bootstrap).rounded(DIGITS + 1)
 
 
 def _damage(means_RM: np.ndarray) -> np.ndarray:

@@ -88,6 +88,11 @@ def test_the_table_of_an_autocompressor(tiny, cache: TokenCache, text: TextConfi
     low, high = table["intervals"]["damage"]
     assert low < table["damage"] < high
     assert validation.measure(encoder, FEW) == json.loads(json.dumps(table))  # the base's losses now come from the first time
+    alone = Validation(cache, text, tokenizer, LENGTH, 5, None, FOLLOWING, batch=2).measure(encoder, FEW)
+    own = (table["none"] - table["vectors_1"]) / (table["none"] - table["text"])
+    assert alone["kept_own_gain"] == pytest.approx(own, rel=1e-2)
+    low, high = alone["intervals"]["kept_own_gain"]
+    assert low < alone["kept_own_gain"] < high
 
 
 def test_the_table_of_an_icae(tmp_path: Path, cache: TokenCache, text: TextConfig, tokenizer: TextTokenizer) -> None:
