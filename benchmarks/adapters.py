@@ -80,9 +80,8 @@ def measure(options: argparse.Namespace, recipe: FinetuneConfig = RECIPE) -> Tab
 def _encoders(encoder: ContextEncoder, options: argparse.Namespace) -> dict[str, ContextEncoder]:
     if not isinstance(encoder, AutoCompressor):
         return {"trained": encoder}
-    if not options.base:
-        return {"trained": encoder, "random_summary": reference.random_summary(encoder, encoder.folder, options)}
-    return {"trained": encoder, "untrained": reference.random_summary(encoder, locate_checkpoint(options.base), options)}
+    name, base = ("untrained", locate_checkpoint(options.base)) if options.base else ("random_summary", encoder.folder)
+    return {"trained": encoder, name: reference.random_summary(encoder, base, options)}
 
 
 def _plans(encoder: ContextEncoder, options: argparse.Namespace) -> list[Plan]:

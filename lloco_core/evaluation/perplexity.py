@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lloco_core.evaluation.intervals import Bootstrap, Interval, interval
+from lloco_core.evaluation.intervals import Bootstrap, Interval, Statistic, interval
 
 CONDITIONS = ("base_none", "base_text", "none", "text", "vectors_1", "vectors_2", "vectors_3", "wrong")
 DIGITS = 3
@@ -77,11 +77,8 @@ def base_ratios(losses: Mapping[str, Losses], documents: Sequence[str], bootstra
     Raises:
         ConfigurationError: all windows are of one document.
     """
-    sums_NM = np.stack([losses[condition].sums_N for condition in ("none", "vectors_1", "base_none", "base_text")], axis=1)
-    found = {
-        name: interval(sums_NM, documents, counts=losses["none"].tokens_N, statistic=ratio, bootstrap=bootstrap).rounded(DIGITS + 1)
-        for name, ratio in (("damage", _damage), ("kept_gain", _kept_gain))
-    }
+    ratios = (("damage", _damage), ("kept_gain", _kept_gain))
+    found = {name: _ratio(losses, ("base_none", "base_text"), ratio, documents, bootstrap) for name, ratio in ratios}
     return {name: part.value for name, part in found.items()} | {"intervals": {name: part.bounds for name, part in found.items()}}
 
 
@@ -96,8 +93,15 @@ def kept_own_gain(losses: Mapping[str, Losses], documents: Sequence[str], bootst
     Raises:
         ConfigurationError: all windows are of one document.
     """
-    sums_NM = np.stack([losses[condition].sums_N for condition in ("none", "vectors_1", "none", "text")], axis=1)
-    return interval(sums_NM, documents, counts=losses["none"].tokens_N, statistic=_kept_gain, bootstrap=bootstrap).rounded(DIGITS + 1)
+    return _ratio(losses, ("none", "text"), _kept_gain, documents, bootstrap)
+
+
+def _ratio(
+    losses: Mapping[str, Losses], base: tuple[str, str], ratio: Statistic, documents: Sequence[str], bootstrap: Bootstrap
+) -> Interval:
+    """Of the perplexities under `none`, `vectors_1`, and the two conditions of the model that is compared with."""
+    sums_NM = np.stack([losses[condition].sums_N for condition in ("none", "vectors_1", *base)], axis=1)
+    return interval(sums_NM, documents, counts=losses["none"].tokens_N, statistic=ratio, bootstrap=bootstrap).rounded(DIGITS + 1)
 
 
 def _damage(means_RM: np.ndarray) -> np.ndarray:

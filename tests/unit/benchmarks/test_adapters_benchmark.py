@@ -59,12 +59,6 @@ def options(tmp_path_factory, checkpoint):
     return adapters.parse([*given, "--out", str(folder / "adapters.json")])
 
 
-def test_only_a_language_model_makes_an_untrained_encoder(options, encoder, checkpoint):
-    with_base = adapters.parse(["--text", "a=b", "--cache", "c", "--device", "cpu", "--base", str(checkpoint)])
-    assert list(adapters._encoders(encoder, options)) == ["trained", "random_summary"]
-    assert list(adapters._encoders(encoder, with_base)) == ["trained", "untrained"]
-
-
 def _write_fairytales(base: Path, split: str) -> None:
     for number in range(2):
         name = f"{split}-{number}"
@@ -87,6 +81,12 @@ def _questions(answer: str, count: int) -> QuestionSet:
     tokens = {f"doc{number}": np.random.default_rng(number).integers(3, 8000, 64) for number in range(count)}
     examples = [Example(name, "", f"{name}/0", f"What is in {name}?", (answer,), name, "f1") for name in tokens]
     return QuestionSet(examples, tokens)
+
+
+def test_only_a_language_model_makes_an_untrained_encoder(options, encoder, checkpoint):
+    with_base = adapters.parse(["--text", "a=b", "--cache", "c", "--device", "cpu", "--base", str(checkpoint)])
+    assert list(adapters._encoders(encoder, options)) == ["trained", "random_summary"]
+    assert list(adapters._encoders(encoder, with_base)) == ["trained", "untrained"]
 
 
 def test_adapters_never_see_a_document_that_is_asked_about(options, encoder):
