@@ -25,13 +25,13 @@ from lloco_core.encoder_training.text.tokens import TextTokenizer
 from lloco_core.evaluation.asking import answer_in_batches
 from lloco_core.finetune.loop import finetune
 from lloco_core.finetune.lora import attach_lora, save_adapter
-from lloco_core.finetune.rows import Row, answer_text, prompt_text
+from lloco_core.finetune.rows import Row
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lloco_core.compressor import ContextEncoder
-    from lloco_core.config import AnswerConfig, FinetuneConfig
+    from lloco_core.config import ANSWER_SLOT, QUESTION_SLOT, AnswerConfig, FinetuneConfig
     from lloco_core.evaluation.datasets.example import Example
 
 Reads = Literal["vectors", "none", "cut_text", "full_text"]
@@ -63,8 +63,8 @@ class AdapterRows:
     def __init__(self, questions: QuestionSet, contexts: Contexts, encoder: ContextEncoder, wording: AnswerConfig) -> None:
         tokenizer, examples = TextTokenizer.of(encoder.tokenizer), questions.examples
         self._documents = [example.document_id for example in examples]
-        self._prompts = tokenizer.encode([prompt_text(example.question, wording) for example in examples])
-        self._answers = tokenizer.encode([answer_text(example.references[0], wording) for example in examples])
+        self._prompts = tokenizer.encode_wording(wording.question_template, QUESTION_SLOT, [example.question for example in examples])
+        self._answers = tokenizer.encode_wording(wording.answer_template, ANSWER_SLOT, [example.references[0] for example in examples])
         self._end = tokenizer.end_id
         self._contexts = contexts
         self._encoder = encoder

@@ -121,19 +121,25 @@ def doctor(
 def export(
     folder: Path,
     model: Annotated[str, typer.Option(help="Checkpoint to export.")] = "reference",
-    layout: Annotated[str, typer.Option(help="base (for servers), safetensors, bin, or int8.")] = "base",
+    layout: Annotated[str, typer.Option(help="base (for servers), safetensors, bin, int8, or delta.")] = "base",
+    base: Annotated[str, typer.Option(help="Of layout delta: the base model that the encoder was trained from.")] = "smollm2",
+    rank: Annotated[int, typer.Option(min=1, help="Of layout delta: the rank that changes of matrices are cut to.")] = 96,
     start: Annotated[str | None, typer.Option(help="Checkpoint that --model was trained from, for --share.")] = None,
     share: Annotated[float, typer.Option(help="How much of what training changed since --start to keep.")] = 1.0,
 ) -> None:
     """Write a checkpoint as servers of language models load it: the base model that the adapters belong to."""
     from lloco_core.compressor import load_encoder
-    from lloco_core.compressor.export import export_checkpoint
+    from lloco_core.compressor.export import export_checkpoint, export_delta
     from lloco_core.compressor.interpolation import interpolate
 
     if share != 1 and start is None:
         raise ConfigurationError(f"--share {share:g} needs --start: the checkpoint that {model} was trained from")
     encoder = load_encoder(model)
-    export_checkpoint(interpolate(load_encoder(start), encoder, share) if start else encoder, folder, layout)
+    encoder = interpolate(load_encoder(start), encoder, share) if start else encoder
+    if layout == "delta":
+        _print(f"rank {rank} keeps {export_delta(encoder, folder, base, rank).kept:.1%} of what training changed")
+    else:
+        export_checkpoint(encoder, folder, layout)
     _print(f"wrote {folder}")
 
 

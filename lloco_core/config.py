@@ -215,8 +215,12 @@ class FinetuneConfig(Concern):
         return self
 
 
+QUESTION_SLOT, ANSWER_SLOT = "{question}", "{answer}"
+
+
 class AnswerConfig(Concern):
-    """How questions are put to the model. The defaults are the wording the reference checkpoint was trained with."""
+    """How questions are put to the model. The defaults are the wording the reference checkpoint was trained with. Special tokens of the
+    model in a template, such as `<|im_end|>`, are such; in a question or an answer they are text."""
 
     question_template: str = "\nQuestion: {question}\nAnswer:"
     """Follows the summary vectors."""
@@ -229,7 +233,7 @@ class AnswerConfig(Concern):
 
     @model_validator(mode="after")
     def _templates_have_slots(self) -> AnswerConfig:
-        if "{question}" not in self.question_template or "{answer}" not in self.answer_template:
+        if QUESTION_SLOT not in self.question_template or ANSWER_SLOT not in self.answer_template:
             raise ValueError("answer.question_template needs {question} and answer.answer_template needs {answer}")
         return self
 

@@ -7,6 +7,7 @@ run is asked to do is in `lloco_core.config`. Secrets are `SecretStr`: they have
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,6 +40,9 @@ class Settings(BaseSettings):
     teacher_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("LLOCO_TEACHER_API_KEY", "OPENAI_API_KEY"))
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
     git_commit: str = Field("unknown", validation_alias="LLOCO_GIT_COMMIT")
+    cache: Path | None = Field(None, validation_alias="LLOCO_CACHE")
+    """Folder of converted bases; by default `~/.cache/lloco`, below XDG_CACHE_HOME where that is set."""
+    xdg_cache_home: Path | None = Field(None, validation_alias="XDG_CACHE_HOME")
 
     @field_validator("aws_endpoint_url", "ray_address")
     @classmethod
@@ -61,6 +65,12 @@ def settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"environment variable {item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
         raise ConfigurationError(problems) from None
+
+
+def cache_folder() -> Path:
+    """Folder on this machine for what can be made again."""
+    env = settings()
+    return env.cache or (env.xdg_cache_home or Path.home() / ".cache") / "lloco"
 
 
 def lance_storage_options() -> dict[str, str]:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from lloco_core.compressor.tokenizing import tokenize
+from lloco_core.compressor.tokenizing import wording_ids
+from lloco_core.config import QUESTION_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +68,7 @@ class LocalAnswerer:
 
     def _prompt(self, question: str, context: np.ndarray | None) -> torch.Tensor:
         """Embeddings [T, H] of context and question."""
-        prompt_ids, _ = tokenize(self.encoder.tokenizer, self.config.question_template.replace("{question}", question))
+        prompt_ids = wording_ids(self.encoder.tokenizer, self.config.question_template, QUESTION_SLOT, question)
         if context is None:
             return self._embed(prompt_ids)
         if context.ndim == 1:

@@ -18,6 +18,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lloco_core.compressor import gguf
+from lloco_core.compressor.bases import KNOWN_BASES, packaged_base
+from lloco_core.compressor.delta import WEIGHTS as DELTA_WEIGHTS
+from lloco_core.compressor.delta import add_delta, is_delta, read_record
 from lloco_core.config import REFERENCE_MODEL
 from lloco_core.errors import CheckpointError
 from lloco_core.fingerprint import digest
@@ -35,19 +39,31 @@ _HUB_PATTERNS = ["config.json", "tokenizer*", "special_tokens_map.json", "genera
 
 
 def locate_checkpoint(name: str) -> Path:
-    """Return the folder of a checkpoint: the packaged one, a local folder, or a snapshot fetched from the hub.
+    """Return the folder of a checkpoint: the packaged one, a known base, a local folder or GGUF file, or a snapshot from the hub.
 
     Raises:
         CheckpointError: no such folder, and the hub has or gives no such model.
     """
     if name == REFERENCE_MODEL:
         return Path(__file__).parent.parent / "models" / REFERENCE_MODEL
+    if name in KNOWN_BASES:
+        return packaged_base(name) or _known_base_of_hub(name)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
+    if folder.suffix == gguf.SUFFIX and folder.is_file():
+        return gguf.converted_gguf(folder.resolve())
     if folder.is_absolute() or name.startswith(".") or name.count("/") != 1:
         raise CheckpointError(f"encoder.model {name!r} is neither a folder nor a hub name of the form owner/model")
     return _hub_snapshot(name)
+
+
+def _known_base_of_hub(name: str) -> Path:
+    base = KNOWN_BASES[name]
+    try:
+        return _hub_snapshot(base.hub_name)
+    except CheckpointError as error:
+        raise CheckpointError(f"encoder.model {name!r} is not installed, and {error}; run: {base.install}") from error
 
 
 def _hub_snapshot(name: str) -> Path:
@@ -161,11 +177,15 @@ def _refuse_wrong_keys(source: str, model: PreTrainedModel, missing: list[str], 
 
 
 def read_weights(folder: Path, dtype: torch.dtype, device: str) -> dict[str, torch.Tensor]:
-    """All tensors of a checkpoint, int8 expanded.
+    """All tensors of a checkpoint, int8 expanded, a delta added to its base.
 
     Raises:
-        CheckpointError: a file is missing or damaged.
+        CheckpointError: a file is missing or damaged, or a delta's base is another one.
     """
+    if is_delta(folder):
+        base = read_weights(delta_base(folder), torch.float32, device)
+        delta = {key: tensor.to(device) for key, tensor in read_tensors(folder / DELTA_WEIGHTS).items()}
+        return {key: tensor.to(dtype) for key, tensor in add_delta(base, delta, str(folder)).items()}
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
         tensors.update(read_tensors(path))
@@ -179,6 +199,29 @@ def read_weights(folder: Path, dtype: torch.dtype, device: str) -> dict[str, tor
             tensor = tensor.float() * tensors[f"{key}_scale"].float()[:, None]
         weights[key] = tensor.to(device=device, dtype=dtype)
     return weights
+
+
+@cache
+def delta_base(folder: Path) -> Path:
+    """The folder of the base that a delta belongs to.
+
+    Raises:
+        CheckpointError: it cannot be had, or its weights are others.
+    """
+    record = read_record(folder)
+    base = locate_checkpoint(record.base)
+    if (found := weights_digest(base)) != record.base_sha256:
+        raise CheckpointError(
+            f"{folder} changes {record.base} with weights {record.base_sha256[:12]}, and {base} holds {found[:12]}; "
+            "the vectors would be wrong: install the base that the encoder was trained from"
+        )
+    return base
+
+
+@cache
+def weights_digest(folder: Path) -> str:
+    """Names the weights of a checkpoint alone, whatever its config.json says. Reads them once per process."""
+    return digest({path.name: file_digest(path) for path in weight_files(folder)})
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -202,7 +245,9 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The weight files of a checkpoint, sorted; safetensors where both kinds are there."""
+    """The weight files of a checkpoint, sorted; safetensors where both kinds are there. Of a delta those of its base go first."""
+    if is_delta(folder):
+        return [*weight_files(delta_base(folder)), folder / DELTA_WEIGHTS]
     for pattern in _WEIGHT_PATTERNS:
         if files := sorted(folder.glob(pattern)):
             _refuse_missing_shards(folder, files)
@@ -220,14 +265,19 @@ def _refuse_missing_shards(folder: Path, files: list[Path]) -> None:
             raise CheckpointError(f"{folder}: {index.name} names {len(absent)} absent files, first {absent[0]}; download them")
 
 
+def tokenizer_home(folder: Path) -> Path:
+    """The folder that holds a checkpoint's tokenizer."""
+    return delta_base(folder) if is_delta(folder) else folder
+
+
 @cache
 def checkpoint_digest(folder: Path) -> str:
-    """Hash of everything in a checkpoint that the vectors depend on. Reads the weights once per process."""
+    """Hash of everything in a checkpoint that the vectors depend on, a delta's base included. Reads the weights once per process."""
     return digest({path.name: file_hash for path, file_hash in _hashes(folder)})
 
 
 def _hashes(folder: Path) -> Iterator[tuple[Path, str]]:
-    for path in [folder / "config.json", folder / "tokenizer.json", *weight_files(folder)]:
+    for path in [folder / "config.json", tokenizer_home(folder) / "tokenizer.json", *weight_files(folder)]:
         if path.is_file():
             yield path, file_digest(path)
 

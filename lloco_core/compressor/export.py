@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from lloco_core.compressor.autocompressor import AutoCompressor
-from lloco_core.compressor.checkpoint import SUMMARY_KEY
+from lloco_core.compressor.checkpoint import SUMMARY_KEY, locate_checkpoint, read_weights, tokenizer_home, weights_digest
+from lloco_core.compressor.delta import WEIGHTS as DELTA_WEIGHTS
+from lloco_core.compressor.delta import DeltaRecord, delta_of
 from lloco_core.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -40,11 +42,7 @@ def export_checkpoint(
     Raises:
         CheckpointError: the folder is not empty, or the encoder is no AutoCompressor.
     """
-    if not isinstance(encoder, AutoCompressor):
-        raise CheckpointError(f"{encoder.folder} is no AutoCompressor; an ICAE folder is its own published layout, copy it as it is")
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise CheckpointError(f"{folder} is not empty; checkpoints are never overwritten, choose a new folder")
+    _begin(encoder, folder)
     weights = stored_tensors(encoder)
     if layout == "base":
         del weights[SUMMARY_KEY]
@@ -52,8 +50,47 @@ def export_checkpoint(
         weights = _int8_per_row(weights)
     _write_config(encoder, folder, layout)
     _write_shards(weights, folder, "bin" if layout == "bin" else "safetensors", max_shard_size)
-    for path in encoder.folder.glob("tokenizer*"):
+    home = tokenizer_home(encoder.folder)
+    for path in [*home.glob("tokenizer*"), *home.glob("chat_template*")]:
         shutil.copyfile(path, folder / path.name)
+
+
+def export_delta(encoder: ContextEncoder, folder: Path, base: str, rank: int) -> DeltaRecord:
+    """Write what training changed of a base model; see `delta` for the layout.
+
+    Args:
+        encoder: the loaded encoder.
+        folder: created; must be empty.
+        base: the checkpoint that it was trained from, by the name that readers will find it with.
+        rank: of the change of every matrix.
+
+    Raises:
+        CheckpointError: the folder is not empty, the encoder is no AutoCompressor, or the base has other shapes.
+    """
+    from safetensors.torch import save_file
+
+    _begin(encoder, folder)
+    home = locate_checkpoint(base)
+    device = str(encoder.summary_SH.device)
+    try:
+        delta, kept = delta_of(
+            read_weights(home, torch.float32, device), encoder.model.state_dict() | {SUMMARY_KEY: encoder.summary_SH}, rank
+        )
+    except RuntimeError as error:
+        raise CheckpointError(f"{encoder.folder} has other shapes than {base}: {error}; name the base it was trained from") from error
+    record = DeltaRecord(base, weights_digest(home), rank, kept)
+    save_file({key: tensor.cpu() for key, tensor in delta.items()}, folder / DELTA_WEIGHTS, metadata={"format": "pt"})
+    record.write(folder)
+    _write_config(encoder, folder, "delta")
+    return record
+
+
+def _begin(encoder: ContextEncoder, folder: Path) -> None:
+    if not isinstance(encoder, AutoCompressor):
+        raise CheckpointError(f"{encoder.folder} is no AutoCompressor; an ICAE folder is its own published layout, copy it as it is")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise CheckpointError(f"{folder} is not empty; checkpoints are never overwritten, choose a new folder")
 
 
 def stored_tensors(encoder: AutoCompressor) -> dict[str, torch.Tensor]:

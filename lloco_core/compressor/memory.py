@@ -66,10 +66,18 @@ class KeyValueMemory:
         except torch.OutOfMemoryError:
             logger.warning("no memory for keys and values of %s positions; staying at %s", f"{wanted:,}", f"{self.capacity:,}")
             self.limit = self.capacity
+            self._cut_back()
             return False
         self._free.give(self.capacity, wanted - self.capacity)
         self.capacity = wanted
         return True
+
+    def _cut_back(self) -> None:
+        """Make all buffers equally long again, some of which had grown: FlashAttention takes no keys beside fewer values."""
+        for buffers in (self.keys, self.values):
+            for layer, grown in enumerate(buffers):
+                if len(grown) > self.capacity:
+                    buffers[layer] = grown[: self.capacity].clone()  # of a size that was just freed
 
 
 def _extended(old_NKD: torch.Tensor, n_positions: int) -> torch.Tensor:

@@ -115,7 +115,8 @@ class AutoCompressorObjective:
         target_BT = text_BT[:, cut[0] + 1 : cut[-1] + 1]
         n_targets = target_BT.shape[1]
         first_BTH = None if first_BTH is None else first_BTH[:, cut[0] : cut[0] + n_targets]
-        means = self._text_means(module, hidden_BTH[:, :n_targets], target_BT, first_BTH)
+        ratio = self.config.context_kl_weight / self.config.lm_weight
+        means = self._text_means(module, hidden_BTH[:, :n_targets], target_BT, first_BTH, ratio)
         if with_answers:
             device = text_BT.device
             # without questions it must not shift the dropout of what follows
@@ -140,7 +141,7 @@ class AutoCompressorObjective:
         return torch.cat(hidden, dim=1), seen
 
     def _answer(self, module: AutoCompressorModule, seen_BPH: list[torch.Tensor], questions: list[Question]) -> torch.Tensor:
-        rows = answer_rows(questions, [vectors.shape[1] for vectors in seen_BPH], seen_BPH[0].device)
+        rows = answer_rows(questions, [vectors.shape[1] for vectors in seen_BPH], self.config.accumulate, seen_BPH[0].device)
         x_MNH = answer_inputs(module.model.embed_tokens(rows.token_ids_MN), seen_BPH, rows.groups)
         mask_M1NN = answer_mask(rows, x_MNH.dtype, getattr(module.config, "sliding_window", None))
         hidden_MNH = module.model(
@@ -154,18 +155,22 @@ class AutoCompressorObjective:
         """Mean loss of rows read without compression, and their mean divergence from the first model if that is wanted."""
         hidden_BTH = module.model(inputs_embeds=module.model.embed_tokens(text_BT), use_cache=False).last_hidden_state
         first_BTH = self._first_hidden(text_BT)[:, :-1] if self.config.kl_weight else None
-        return self._text_means(module, hidden_BTH[:, :-1], text_BT[:, 1:], first_BTH)
+        ratio = self.config.kl_weight / self.config.plain_weight
+        return self._text_means(module, hidden_BTH[:, :-1], text_BT[:, 1:], first_BTH, ratio)
 
     def _text_means(
-        self, module: AutoCompressorModule, hidden_BTH: torch.Tensor, target_BT: torch.Tensor, first_BTH: torch.Tensor | None
+        self, module: AutoCompressorModule, hidden_BTH: torch.Tensor, target_BT: torch.Tensor, first_BTH: torch.Tensor | None, ratio: float
     ) -> list[torch.Tensor]:
-        """Mean cross entropy, and mean divergence from the predictions of the first model where its hidden states are given."""
+        """Mean cross entropy, and mean divergence from the predictions of the first model where its hidden states are given. The gradient
+        of both, the divergence weighted by `ratio`, flows through the first."""
         hidden_NH, target_N, chunk = hidden_BTH.flatten(0, 1), target_BT.flatten(), self.config.logits_chunk
         if first_BTH is None:
             return [summed_cross_entropy(module.lm_head, hidden_NH, target_N, chunk) / len(target_N)]
         first_head = self.first_model.get_output_embeddings()
-        sums = summed_cross_entropy_and_divergence(module.lm_head, hidden_NH, target_N, first_head, first_BTH.flatten(0, 1), chunk)
-        return list(sums / len(target_N))
+        sums = summed_cross_entropy_and_divergence(
+            module.lm_head, hidden_NH, target_N, first_head, first_BTH.flatten(0, 1).contiguous(), ratio, chunk
+        )
+        return [total / len(target_N) for total in sums]
 
     def _read_as_text(self, text_BT: torch.Tensor) -> torch.Tensor:
         """Hidden states [B, T, H] of the first model, which reads rows beyond its positions in windows that overlap by half."""

@@ -19,7 +19,7 @@ from lloco_core.compressor.checkpoint import SUMMARY_KEY, build_causal_lm, locat
 from lloco_core.encoder_training.attention import use_causal_attention
 from lloco_core.errors import CheckpointError
 from lloco_core.training.engine import gathered
-from lloco_core.training.lora import add_lora
+from lloco_core.training.lora import MLP_MODULES, TARGET_MODULES, add_lora
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -86,7 +86,8 @@ def training_module(
     use_causal_attention(causal_lm)
     causal_lm.requires_grad_(lora is None)
     if lora is not None:
-        add_lora(causal_lm, r=lora.r, alpha=lora.alpha, dropout=lora.dropout, seed=seed)
+        modules = TARGET_MODULES + (MLP_MODULES if lora.modules == "all" else ())
+        add_lora(causal_lm, r=lora.r, alpha=lora.alpha, dropout=lora.dropout, seed=seed, modules=modules)
     return AutoCompressorModule(causal_lm, summary_SH)
 
 

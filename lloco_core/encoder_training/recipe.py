@@ -10,7 +10,10 @@ from lloco_core.config import Concern
 
 
 class LoraRecipe(Concern):
-    """LoRA on the attention projections; merged into the weights on export."""
+    """LoRA; merged into the weights on export."""
+
+    modules: Literal["attention", "all"] = "attention"
+    """The projections of attention, or those of the feed-forward layers too."""
 
     r: int = Field(16, ge=1)
     """Rank."""

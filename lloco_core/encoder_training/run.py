@@ -15,7 +15,7 @@ from lloco_core.encoder_training.recipe import AutoCompressorConfig, EncoderTrai
 from lloco_core.encoder_training.text.config import TextConfig
 from lloco_core.objects import canonical_root
 
-TEXT_INPUTS = {"rows", "batch_tokens", "curriculum", "validation", "seed"}
+TEXT_INPUTS = {"rows", "batch_tokens", "curriculum", "validation", "seed", "questions"}
 """Settings of the text that decide about the batches; what decides about the tokens is in the name of their cache."""
 
 
@@ -82,6 +82,9 @@ def with_absolute_paths(config: EncoderRunConfig) -> EncoderRunConfig:
         "drop": canonical_root(text.drop) if text.drop else None,
         "cache": str(Path(text.cache).expanduser().absolute()),
     }
+    if text.questions:
+        files = tuple(canonical_root(uri) for uri in text.questions.files)
+        paths["questions"] = text.questions.model_copy(update={"files": files})
     return config.model_copy(update={"start": str(start.absolute()) if is_folder else config.start, "text": text.model_copy(update=paths)})
 
 
@@ -109,6 +112,7 @@ def run_name(config: EncoderRunConfig) -> str:
         "start": icae_digest(folder) if is_icae(folder) else checkpoint_digest(folder),
         "tokens": fingerprint(find_files(text.files), read_ids(text.drop), text, tokenizer),
         "text": text.model_dump(mode="json", include=TEXT_INPUTS),
+        "questions": [(file.uri, file.etag, file.size) for file in find_files(text.questions.files)] if text.questions else [],
         "training": config.training.model_dump(mode="json", exclude={"checkpoint_steps"}),
         "kind": config.model_dump(mode="json", include={"kind", *own}),
         "workers": config.cluster.train_workers,

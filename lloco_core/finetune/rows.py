@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lloco_core.compressor.tokenizing import tokenize
+from lloco_core.compressor.tokenizing import wording_ids
+from lloco_core.config import ANSWER_SLOT, QUESTION_SLOT
 from lloco_core.errors import ConfigurationError, EncodingError, StorageError
 from lloco_core.fingerprint import digest
 from lloco_core.objects import open_objects
@@ -89,24 +90,14 @@ def split_holdout(examples: Sequence[Example], share: float, seed: int) -> tuple
     return train, [row for row in examples if (row.doc_id, row.question) in held]
 
 
-def text_ids(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of plain text: no special tokens added, and none recognised in the text."""
-    return tokenize(tokenizer, text)[0].tolist()
-
-
-def prompt_text(question: str, answer: AnswerConfig) -> str:
-    """What follows the vectors when `question` is put to the model."""
-    return answer.question_template.replace("{question}", question)
-
-
-def answer_text(given: str, answer: AnswerConfig) -> str:
-    """What follows the prompt in a training row, before the end token."""
-    return answer.answer_template.replace("{answer}", given)
-
-
 def prompt_ids(tokenizer: Any, question: str, answer: AnswerConfig) -> list[int]:
     """Token ids that follow the vectors when `question` is put to the model."""
-    return text_ids(tokenizer, prompt_text(question, answer))
+    return wording_ids(tokenizer, answer.question_template, QUESTION_SLOT, question).tolist()
+
+
+def answer_ids(tokenizer: Any, given: str, answer: AnswerConfig) -> list[int]:
+    """Token ids that follow the prompt in a training row, the end token included."""
+    return [*wording_ids(tokenizer, answer.answer_template, ANSWER_SLOT, given).tolist(), tokenizer.eos_token_id]
 
 
 class FinetuneDataset:
@@ -140,5 +131,5 @@ class FinetuneDataset:
         return Row(
             vectors_KD=vectors_KD.astype(np.float16, copy=False),
             prompt_ids=prompt_ids(self._tokenizer, example.question, self._answer),
-            answer_ids=[*text_ids(self._tokenizer, answer_text(example.answer, self._answer)), self._tokenizer.eos_token_id],
+            answer_ids=answer_ids(self._tokenizer, example.answer, self._answer),
         )

@@ -20,8 +20,9 @@ STYLES: tuple[str, ...] = (*FACT_STYLES, *LITERAL_STYLES, "recall")
 class RowsConfig(Concern):
     """Rows of one shape: where their tokens come from, and how often they have questions."""
 
-    kind: Literal["packed", "document"] = "document"
-    """`packed`: documents one after another, an end token behind each; `document`: a row lies within one document."""
+    kind: Literal["packed", "document", "asked"] = "document"
+    """`packed`: documents one after another, an end token behind each; `document`: a row lies within one document; `asked`: packed
+    documents of `text.questions` with the questions that people asked about them."""
     row_tokens: int = Field(6144, ge=8)
     """Tokens per row, exactly."""
     share: float = Field(1, gt=0)
@@ -91,6 +92,23 @@ class CurriculumConfig(Concern):
         )
 
 
+class QuestionFilesConfig(Concern):
+    """Questions that people asked about documents. One JSON object per document and line: `id`, `text`, and `questions`, a list of objects
+    with `question`, `answers` (any one is right), `answerable` (false: the document does not say), and `kind` (`span` by default:
+    the answer stands in the text)."""
+
+    files: tuple[Uri, ...] = Field(min_length=1)
+    """As `text.files`, JSON lines only."""
+    tokens_per_question: int = Field(64, ge=8)
+    """A row gets at most one question for every so many tokens; a seeded sample beyond that."""
+    longest_answer: int = Field(200, ge=1)
+    """Characters; questions with longer answers are not asked."""
+    foreign: float = Field(0.1, ge=0)
+    """For every question of a row, the chance of another one that is about no document of the row."""
+    refusal: str = Field("The document does not say.", min_length=1)
+    """Answer to questions that the row does not answer."""
+
+
 class TextConfig(Concern):
     """The text of a training run."""
 
@@ -119,6 +137,8 @@ class TextConfig(Concern):
     batch_tokens: int = Field(49_152, ge=8)
     """Tokens per batch of one rank; a multiple of every row's."""
     curriculum: CurriculumConfig = CurriculumConfig()
+    questions: QuestionFilesConfig | None = None
+    """For rows of kind `asked`."""
     seed: int = 0
     """Order of documents and rows, and everything random about questions."""
     threads: int = Field(1, ge=1)
@@ -134,6 +154,8 @@ class TextConfig(Concern):
         for rows in self.rows:
             if self.batch_tokens % rows.row_tokens:
                 raise ValueError(f"text.batch_tokens {self.batch_tokens} is not a multiple of row_tokens {rows.row_tokens}")
+        if self.questions is None and any(rows.kind == "asked" for rows in self.rows):
+            raise ValueError("text.rows of kind asked need text.questions.files; name the files of questions")
         if min(rows.after_batches for rows in self.rows):
             raise ValueError("all of text.rows wait for after_batches; set it to 0 for the first rows")
         return self

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from lloco_core.config import ANSWER_SLOT, QUESTION_SLOT
 from lloco_core.encoder_training.text import names
 from lloco_core.encoder_training.text.config import FACT_STYLES, LITERAL_STYLES
 from lloco_core.encoder_training.text.facts import Fact, make_fact
@@ -26,7 +27,6 @@ from lloco_core.encoder_training.text.recall import recall
 from lloco_core.encoder_training.text.reserved import RESERVED_PHRASES, is_reserved
 from lloco_core.encoder_training.text.rowtext import RowText, Sentence, is_whole
 from lloco_core.encoder_training.text.written import write_out
-from lloco_core.finetune.rows import answer_text, prompt_text
 
 if TYPE_CHECKING:
     from lloco_core.encoder_training.text.config import CurriculumConfig
@@ -89,8 +89,8 @@ class Curriculum:
     def tokenise(self, tasks: list[Task]) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
         """`after`, prompt ids [P], and answer ids [A] with the end token, int64, of every task, as they are served."""
         wording = self.config.answer
-        prompts = self._tokenizer.encode([prompt_text(task.question, wording) for task in tasks])
-        answers = self._tokenizer.encode([answer_text(task.answer, wording) for task in tasks])
+        prompts = self._tokenizer.encode_wording(wording.question_template, QUESTION_SLOT, [task.question for task in tasks])
+        answers = self._tokenizer.encode_wording(wording.answer_template, ANSWER_SLOT, [task.answer for task in tasks])
         return [
             (task.after, _tensor(prompt), _tensor(np.append(answer, self._tokenizer.end_id)))
             for task, prompt, answer in zip(tasks, prompts, answers, strict=True)

@@ -25,6 +25,20 @@ class _Epoch(NamedTuple):
     """Where the rows begin, shuffled."""
 
 
+class Place(NamedTuple):
+    """The part of a document that lies in a row."""
+
+    document: int
+    """Its number in the cache."""
+    skipped: int
+    """Tokens of the document before the row."""
+    at: int
+    """Where its tokens begin in the row."""
+    tokens: int
+    is_whole: bool
+    """All of the document is there."""
+
+
 class PackedRows:
     """Rows of packed documents, numbered on and on through the epochs; row 0 of epoch 1 is number `per_epoch`."""
 
@@ -43,21 +57,28 @@ class PackedRows:
 
     def row(self, number: int) -> np.ndarray:
         """Token ids [T] int64."""
+        row_T = np.full(self._row_tokens, self._end_id, dtype=np.int64)
+        for place in self.places(number):
+            source = int(self._cache.starts[place.document]) + place.skipped
+            row_T[place.at : place.at + place.tokens] = self._cache.tokens[source : source + place.tokens]
+        return row_T
+
+    def places(self, number: int) -> list[Place]:
+        """The documents of a row."""
         epoch, position = divmod(number, self.per_epoch)
         plan = self._epoch(epoch)
         start = int(plan.cuts_R[position])
-        row_T = np.full(self._row_tokens, self._end_id, dtype=np.int64)
         first = int(np.searchsorted(plan.starts_N, start, side="right")) - 1
         last = int(np.searchsorted(plan.starts_N, start + self._row_tokens, side="left"))
-        for place in range(first, last):
-            begins = int(plan.starts_N[place])
-            document = self._documents_N[plan.order_N[place]]
-            source = int(self._cache.starts[document])
-            skip = max(0, start - begins)
-            at = max(0, begins - start)
-            tokens = self._cache.tokens[source + skip : min(source + skip + self._row_tokens - at, int(self._cache.starts[document + 1]))]
-            row_T[at : at + len(tokens)] = tokens
-        return row_T
+        return [self._place(plan, number_in_order, start) for number_in_order in range(first, last)]
+
+    def _place(self, plan: _Epoch, number_in_order: int, start: int) -> Place:
+        begins = int(plan.starts_N[number_in_order])
+        document = int(self._documents_N[plan.order_N[number_in_order]])
+        length = int(self._cache.n_tokens[document])
+        skipped, at = max(0, start - begins), max(0, begins - start)
+        tokens = max(0, min(length - skipped, self._row_tokens - at))
+        return Place(document, skipped, at, tokens, tokens == length)
 
     def _plan(self, epoch: int) -> _Epoch:
         rng = np.random.default_rng([self._seed, epoch, 0])

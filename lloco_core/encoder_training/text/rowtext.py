@@ -49,6 +49,12 @@ class RowText:
             return 0
         return int(np.searchsorted(self._ends_T, self._byte_ends_C[end - 1], side="left")) + 1
 
+    def characters_to(self, end: int) -> int:
+        """How many characters the first `end` tokens hold; of one cut within, the part before the cut does not count."""
+        if end == 0:
+            return 0
+        return int(np.searchsorted(self._byte_ends_C, self._ends_T[end - 1], side="right"))
+
     @cached_property
     def sentences(self) -> list[Sentence]:
         """Sentences that begin and end within the row."""

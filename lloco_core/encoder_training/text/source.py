@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from lloco_core.encoder_training.batch import Answer, Batch
+from lloco_core.encoder_training.text.asked import AskedRows
 from lloco_core.encoder_training.text.curriculum import Curriculum
 from lloco_core.encoder_training.text.packing import PackedRows
 from lloco_core.encoder_training.text.within import DocumentRows
@@ -50,11 +51,14 @@ class TextSource:
         self._world_size = world_size
         documents = cache.documents(split, config.validation)
         self._rows = [_rows(shape, config, cache, documents, tokenizer) for shape in config.rows]
-        self._curriculum = Curriculum(config.curriculum, tokenizer) if any(shape.with_answers for shape in config.rows) else None
+        asks = any(shape.with_answers or shape.kind == "asked" for shape in config.rows)
+        self._curriculum = Curriculum(config.curriculum, tokenizer) if asks else None
         self.start = Position((0,) * len(config.rows), (0,) * len(config.rows))
         """Before the first step."""
         shapes = [shape.model_dump() for shape in config.rows]
-        self.fingerprint = digest([cache.contents, split, config.validation, shapes, config.curriculum.model_dump(), config.seed])
+        asked = [rows.fingerprint for rows in self._rows if isinstance(rows, AskedRows)]
+        identity = [cache.contents, split, config.validation, shapes, config.curriculum.model_dump(), config.seed]
+        self.fingerprint = digest(identity + asked)
         """Names everything that decides about the rows and their order, but not ranks and batches."""
 
     def __reduce__(self) -> tuple[type[TextSource], tuple[object, ...]]:
@@ -86,7 +90,9 @@ class TextSource:
     def _row(self, shape: int, number: int) -> tuple[np.ndarray, list[tuple[int, torch.Tensor, torch.Tensor]]]:
         row_T = self._rows[shape].row(number)
         rng = random.Random(f"{self._config.seed} {shape} {number}")  # noqa: S311 (reproducible, not secret)
-        drawn, rows = rng.random(), self._config.rows[shape]
+        drawn, rows, numbered = rng.random(), self._config.rows[shape], self._rows[shape]
+        if isinstance(numbered, AskedRows):
+            return row_T, self._curriculum.tokenise(numbered.tasks(number, row_T, rng))
         if self._curriculum is None or drawn >= rows.with_answers:
             return row_T, []
         if drawn < rows.with_answers * rows.written_out:
@@ -124,7 +130,9 @@ class TextSource:
 
 def _rows(
     shape: RowsConfig, config: TextConfig, cache: TokenCache, documents: np.ndarray, tokenizer: TextTokenizer
-) -> PackedRows | DocumentRows:
+) -> PackedRows | DocumentRows | AskedRows:
+    if shape.kind == "asked":
+        return AskedRows(shape, config, tokenizer)
     long_enough = documents[cache.n_tokens[documents] >= shape.shortest_document]
     if shape.kind == "packed":
         return PackedRows(cache, long_enough, shape.row_tokens, tokenizer.end_id, config.seed)

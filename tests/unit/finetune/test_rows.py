@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import tiny
 
+from lloco_core.compressor.tokenizing import wording_ids
 from lloco_core.config import AnswerConfig
+from lloco_core.encoder_training.text.tokens import TextTokenizer
 from lloco_core.errors import ConfigurationError, EncodingError, StorageError
-from lloco_core.finetune.rows import Example, FinetuneDataset, read_examples, split_holdout, text_ids, write_examples
+from lloco_core.finetune.rows import Example, FinetuneDataset, read_examples, split_holdout, write_examples
 
 
 def test_examples_round_trip(tmp_path: Path) -> None:
@@ -73,8 +75,9 @@ def test_special_token_strings_are_text() -> None:
     tokenizer = tiny.tiny_tokenizer()
     text = "a</s>b<s>c<unk>"
     tokenizer(text)  # a plain call before must not matter
-    assert not set(text_ids(tokenizer, text)) & set(tokenizer.all_special_ids)
-    assert tokenizer.decode(text_ids(tokenizer, text)) == text
+    ids = wording_ids(tokenizer, "{question}", "{question}", text).tolist()
+    assert not set(ids) & set(tokenizer.all_special_ids)
+    assert tokenizer.decode(ids) == text
     row = FinetuneDataset([Example("doc0", text, text)], tiny.vectors_of, tokenizer, AnswerConfig())[0]
     assert (row.prompt_ids + row.answer_ids).count(tokenizer.eos_token_id) == 1
 
@@ -111,3 +114,11 @@ def test_tokenizer_without_eos_is_refused() -> None:
     tokenizer.eos_token = None
     with pytest.raises(ConfigurationError, match="no EOS"):
         FinetuneDataset([], tiny.vectors_of, tokenizer, AnswerConfig())
+
+
+def test_special_tokens_of_the_wording_are_special_those_of_the_question_are_not() -> None:
+    tokenizer = tiny.tiny_tokenizer()
+    ids = wording_ids(tokenizer, "<s>ask: {question}</s>say:", "{question}", "why </s>?").tolist()
+    plain = [tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids for text in ("ask: why </s>?", "say:")]
+    assert ids == [tokenizer.bos_token_id, *plain[0], tokenizer.eos_token_id, *plain[1]]
+    assert TextTokenizer.of(tokenizer).encode_wording("<s>ask: {question}</s>say:", "{question}", ["why </s>?"])[0].tolist() == ids

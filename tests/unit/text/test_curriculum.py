@@ -23,7 +23,7 @@ from lloco_core.encoder_training.text.placing import TokenKinds, place_facts
 from lloco_core.encoder_training.text.reserved import RESERVED_CITIES, is_reserved
 from lloco_core.encoder_training.text.tokens import TextTokenizer
 from lloco_core.evaluation import cities
-from lloco_core.finetune.rows import prompt_ids, text_ids
+from lloco_core.finetune.rows import answer_ids, prompt_ids
 
 T = 512
 
@@ -273,7 +273,8 @@ def test_prompts_and_answers_are_those_that_are_served(rows: list[np.ndarray]) -
     for task, (after, prompt, answer) in zip(tasks, curriculum.tokenise(tasks), strict=True):
         assert after == task.after
         assert prompt.tolist() == prompt_ids(checkpoint, task.question, wording)
-        assert answer.tolist() == [*text_ids(checkpoint, f" {task.answer}"), checkpoint.eos_token_id]
+        assert answer.tolist() == answer_ids(checkpoint, task.answer, wording)
+        assert checkpoint.decode(answer) == f" {task.answer}</s>"
         assert checkpoint.decode(prompt) == f"\nQuestion: {task.question}\nAnswer:"
 
 

@@ -20,7 +20,6 @@ from lloco_core.encoder_training.text.source import TextSource
 from lloco_core.encoder_training.text.tokenising import open_token_cache
 from lloco_core.encoder_training.text.tokens import TextTokenizer
 from lloco_core.encoder_training.text.written import write_out
-from lloco_core.finetune.rows import answer_text, prompt_text
 
 T, END = 512, "</s>"
 ASKING = {"tokens_per_answer": 64, "segment_tokens": [96, 128]}
@@ -59,7 +58,7 @@ def test_written_questions_are_the_tokens_that_serving_sends(corpus: Path, token
             _, asked = parts(row_T, tokenizer)
             tail: list[int] = []
             for question, answer in asked:
-                for text in (prompt_text(question, WORDING), answer_text(answer, WORDING)):
+                for text in (f"\nQuestion: {question}\nAnswer:", f" {answer}"):
                     tail += tokenizer.encode([text])[0].tolist()
                 tail.append(tokenizer.end_id)
             assert row_T[T - len(tail) :].tolist() == tail
