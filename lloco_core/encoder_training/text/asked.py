@@ -39,6 +39,15 @@ class PersonsQuestion(NamedTuple):
     is_span: bool
 
 
+class RowQuestion(NamedTuple):
+    """A question that a row answers, or that nothing answers."""
+
+    task: Task
+    question: PersonsQuestion
+    document: str
+    """Id of the document it is about."""
+
+
 class AskedRows:
     """Rows with their questions, numbered as `PackedRows`. Threads may share them.
 
@@ -50,7 +59,8 @@ class AskedRows:
         self._config: QuestionFilesConfig = config.questions
         cache = open_token_cache(config.model_copy(update={"files": self._config.files, "drop": None}), tokenizer)
         asked = read_questions(self._config)
-        self._questions = [asked.get(name, []) for name in cache.ids()]
+        self._names = cache.ids()
+        self._questions = [asked.get(name, []) for name in self._names]
         self._documents = [number for number, questions in enumerate(self._questions) if questions]
         if not self._documents:
             raise TrainingTextError(f"text.questions.files {', '.join(self._config.files)} hold no question about a document of theirs")
@@ -68,30 +78,34 @@ class AskedRows:
 
     def tasks(self, number: int, row_T: np.ndarray, rng: Random) -> list[Task]:
         """The questions of a row, in the order they are asked."""
-        text = RowText(row_T, self._tokenizer.pieces)
-        found = [task for place in self._rows.places(number) for task in self._of_document(place, text)]
+        found = [item.task for item in self.questions(number, row_T)]
         found = rng.sample(found, min(len(found), self._count))
         foreign = sum(rng.random() < self._config.foreign for _ in range(len(found)))
         found += [self._foreign(number, len(row_T), rng) for _ in range(foreign)]
         unique = {task.question: self._delayed(task, len(row_T), rng) for task in found}
         return sorted(unique.values(), key=lambda task: task.after)
 
-    def _of_document(self, place: Place, text: RowText) -> list[Task]:
-        first = text.characters_to(place.at)
-        last = text.characters_to(place.at + place.tokens)
-        part = text.text[first:last].lower()
-        tasks = []
+    def questions(self, number: int, row_T: np.ndarray) -> list[RowQuestion]:
+        """All questions of a row that can be asked of it, each as soon as its answer was read."""
+        text = RowText(row_T, self._tokenizer.pieces)
+        found = [item for place in self._rows.places(number) for item in self._of_document(place, text)]
+        return [item for item in found if len(item.task.answer) <= self._config.longest_answer and is_whole(item.task.answer)]
+
+    def _of_document(self, place: Place, text: RowText) -> list[RowQuestion]:
+        first, last = text.characters_to(place.at), text.characters_to(place.at + place.tokens)
+        part, name = text.text[first:last].lower(), self._names[place.document]
+        found = []
         for question in self._questions[place.document]:
             if not question.answers or not question.is_span:
                 if place.is_whole:
                     answer = min(question.answers, key=len) if question.answers else self._config.refusal
-                    tasks.append(_task(question, answer, place.at + place.tokens))
+                    found.append(RowQuestion(_task(question, answer, place.at + place.tokens), question, name))
                 continue
             answer = next((given for given in question.answers if given.lower() in part), None)
-            if answer is not None and len(answer) <= self._config.longest_answer:
+            if answer is not None:
                 end = first + part.index(answer.lower()) + len(answer)
-                tasks.append(_task(question, answer, text.tokens_to(end)))
-        return [task for task in tasks if len(task.answer) <= self._config.longest_answer and is_whole(task.answer)]
+                found.append(RowQuestion(_task(question, answer, text.tokens_to(end)), question, name))
+        return found
 
     def _foreign(self, number: int, row_tokens: int, rng: Random) -> Task:
         """A question about a document that is not in the row."""
