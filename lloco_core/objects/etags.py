@@ -10,7 +10,7 @@ import os
 import re
 
 PLACE = r"\.[0-9a-f]+\.[0-9a-f]+"
-"""The part of a local etag that changes with the file's place and rights too; etags of S3 have none. For `regexp_replace` of DuckDB as well."""
+"""The part of a local etag that changes with the file's place and rights too; etags of S3 have none. DuckDB uses it as well."""
 
 
 def local_etag(status: os.stat_result) -> str:

@@ -57,7 +57,9 @@ def test_objects_on_s3(s3):
     assert place(f"s3://{BUCKET}/a/b/q #1?%20.jsonl") == (f"s3://{BUCKET}/a/b", "q #1?%20.jsonl")
 
 
-@pytest.mark.parametrize("uri", ["", "/", ".", "..", "/data/", "file:///", "file://q.jsonl", "s3://bucket", "s3://bucket/", "s3://bucket/a/", "s3://", "/a/.."])
+@pytest.mark.parametrize(
+    "uri", ["", "/", ".", "..", "/data/", "file:///", "file://q.jsonl", "s3://bucket", "s3://bucket/", "s3://bucket/a/", "s3://", "/a/.."]
+)
 def test_what_names_no_object_is_refused(uri):
     with pytest.raises(ConfigurationError, match="names no object; give"):
         open_at(uri)

@@ -16,7 +16,13 @@ from lloco_core.errors import StorageError, in_one_line
 from lloco_core.observe import terminal
 from lloco_core.observe.report import RunReport
 
-ERRORS = [StorageError("no passage matches"), RuntimeError("CUDA out of memory.\nTried to"), MemoryError(), KeyError("text"), RecursionError("deep")]
+ERRORS = [
+    StorageError("no passage matches"),
+    RuntimeError("CUDA out of memory.\nTried to"),
+    MemoryError(),
+    KeyError("text"),
+    RecursionError("deep"),
+]
 
 
 class StubAsker:
@@ -37,7 +43,9 @@ class StubAsker:
 @pytest.fixture
 def asked(monkeypatch):
     monkeypatch.setattr(closing, "Asker", StubAsker)
-    return lambda *questions: [asdict(answer) for answer in answer_closing_questions("store", [ClosingQuestion(item) for item in questions])]
+    return lambda *questions: [
+        asdict(answer) for answer in answer_closing_questions("store", [ClosingQuestion(item) for item in questions])
+    ]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=[type(error).__name__ for error in ERRORS])
@@ -97,7 +105,9 @@ def test_whatever_fails_becomes_a_line_and_the_flow_goes_on(monkeypatch, error):
 
     @flow
     def night():
-        return tasks.closing_answers(NightlyConfig.model_validate({"corpus": {"uri": "c"}, "store": {"uri": "s"}, "closing": {"count": 1}}), "n")
+        return tasks.closing_answers(
+            NightlyConfig.model_validate({"corpus": {"uri": "c"}, "store": {"uri": "s"}, "closing": {"count": 1}}), "n"
+        )
 
     with prefect_test_harness():
         assert night() == [{"question": "closing questions", "failure": f"{type(error).__name__}: {error}"}]

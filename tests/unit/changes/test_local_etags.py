@@ -173,7 +173,9 @@ def test_rights_taken_while_groups_change_over_do_not_cost_a_document(corpus, st
     assert len(titles(store_uri)) == 10
 
 
-@pytest.mark.parametrize("etag", ["9e107d9d372bb6826bd81d3542a419d6", "9e107d9d372bb6826bd81d3542a419d6-12", "missing", "unreadable", "1-2"])
+@pytest.mark.parametrize(
+    "etag", ["9e107d9d372bb6826bd81d3542a419d6", "9e107d9d372bb6826bd81d3542a419d6-12", "missing", "unreadable", "1-2"]
+)
 def test_only_local_etags_have_a_place(etag, tmp_path):
     assert without_place(etag) == etag
     path = stamped(tmp_path / "a", OLD)
