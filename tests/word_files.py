@@ -31,7 +31,13 @@ TYPES = (
     'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'
 )
 ROOT = {"r1": ("officeDocument", "word/document.xml")}
-ELEMENTS = {"styles": "w:styles", "numbering": "w:numbering", "footnotes": "w:footnotes", "endnotes": "w:endnotes", "settings": "w:settings"}
+ELEMENTS = {
+    "styles": "w:styles",
+    "numbering": "w:numbering",
+    "footnotes": "w:footnotes",
+    "endnotes": "w:endnotes",
+    "settings": "w:settings",
+}
 
 
 def run(text: str, properties: str = "") -> str:
@@ -58,7 +64,9 @@ def relationships(items: dict[str, tuple[str, str]], kinds: str = R) -> str:
     return f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{found}</Relationships>'
 
 
-def word_parts(body: str, files: dict[str, str | bytes] | None = None, more: dict[str, tuple[str, str]] | None = None, **parts: str) -> dict:
+def word_parts(
+    body: str, files: dict[str, str | bytes] | None = None, more: dict[str, tuple[str, str]] | None = None, **parts: str
+) -> dict:
     """The parts of a file: the body, parts by the kind of `ELEMENTS`, other `files` below word/ with `more` relationships to them."""
     links = {f"k{kind}": (kind, f"{kind}.xml") for kind in parts} | (more or {})
     return {
@@ -71,6 +79,8 @@ def word_parts(body: str, files: dict[str, str | bytes] | None = None, more: dic
     }
 
 
-def word_file(body: str, files: dict[str, str | bytes] | None = None, more: dict[str, tuple[str, str]] | None = None, **parts: str) -> bytes:
+def word_file(
+    body: str, files: dict[str, str | bytes] | None = None, more: dict[str, tuple[str, str]] | None = None, **parts: str
+) -> bytes:
     """The file of `word_parts`."""
     return zipped(word_parts(body, files, more, **parts))

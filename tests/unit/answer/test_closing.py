@@ -6,6 +6,8 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
+from prefect.exceptions import CancelledRun
+from prefect.states import Cancelled, Completed, Failed
 from rich.console import Console
 
 from lloco_core.answer import closing
@@ -15,6 +17,7 @@ from lloco_core.config import NightlyConfig
 from lloco_core.errors import StorageError, in_one_line
 from lloco_core.observe import terminal
 from lloco_core.observe.report import RunReport
+from tasks import closing as tasks
 
 ERRORS = [
     StorageError("no passage matches"),
@@ -90,24 +93,12 @@ def test_an_error_of_a_worker_is_the_one_that_was_raised_there():
 
 
 @pytest.mark.parametrize("error", [StorageError("the closing file is gone"), RuntimeError("the worker died"), OSError("No space left")])
-def test_whatever_fails_becomes_a_line_and_the_flow_goes_on(monkeypatch, error):
-    from prefect import flow
-    from prefect.testing.utilities import prefect_test_harness
-
-    import lloco_core.distributed.closing as distributed
-    from tasks import closing as tasks
-
-    def fail(config, night):
-        raise error
-
-    monkeypatch.setattr(distributed, "ask_closing_questions", fail)
-    monkeypatch.setattr(tasks.ask_closing_questions, "retry_delay_seconds", 0)
-
-    @flow
-    def night():
-        return tasks.closing_answers(
-            NightlyConfig.model_validate({"corpus": {"uri": "c"}, "store": {"uri": "s"}, "closing": {"count": 1}}), "n"
-        )
-
-    with prefect_test_harness():
-        assert night() == [{"question": "closing questions", "failure": f"{type(error).__name__}: {error}"}]
+def test_whatever_fails_of_all_questions_is_one_line(monkeypatch, error):
+    config = NightlyConfig.model_validate({"corpus": {"uri": "c"}, "store": {"uri": "s"}})
+    monkeypatch.setattr(tasks, "ask_closing_questions", lambda config, night, return_state: Failed(data=error))
+    assert tasks.closing_answers(config, "n") == [{"question": "closing questions", "failure": f"{type(error).__name__}: {error}"}]
+    monkeypatch.setattr(tasks, "ask_closing_questions", lambda config, night, return_state: Completed(data=[{"question": "q"}]))
+    assert tasks.closing_answers(config, "n") == [{"question": "q"}]
+    monkeypatch.setattr(tasks, "ask_closing_questions", lambda config, night, return_state: Cancelled())
+    with pytest.raises(CancelledRun):
+        tasks.closing_answers(config, "n")

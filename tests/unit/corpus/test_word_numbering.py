@@ -47,7 +47,12 @@ def test_a_deeper_level_first_shows_the_start_of_those_above():
 
 @pytest.mark.parametrize(
     ("restart", "expected"),
-    [("", "123451"), ("<w:lvlRestart w:val='0'/>", "123456"), ("<w:lvlRestart w:val='1'/>", "123451"), ("<w:lvlRestart w:val='2'/>", "123451")],
+    [
+        ("", "123451"),
+        ("<w:lvlRestart w:val='0'/>", "123456"),
+        ("<w:lvlRestart w:val='1'/>", "123451"),
+        ("<w:lvlRestart w:val='2'/>", "123451"),
+    ],
 )
 def test_restarts(restart, expected):
     numbering = abstract(0, level(0, "%1."), level(1, "%2)", more=restart)) + num(1, 0)
@@ -139,7 +144,13 @@ def test_numbers_through_styles():
     assert lines(body, HEADINGS, STYLES) == ["1. Scope", "1.1 Scope of supply", "1.2 on", "2. Prices"]
     off = "<w:numPr><w:ilvl w:val='0'/><w:numId w:val='0'/></w:numPr>"
     deeper = "<w:numPr><w:ilvl w:val='2'/></w:numPr>"
-    body = styled("a", "Heading1") + styled("b", "Heading1", off) + styled("c", "Off") + styled("d", "Heading1", deeper) + styled("e", "Heading1")
+    body = (
+        styled("a", "Heading1")
+        + styled("b", "Heading1", off)
+        + styled("c", "Off")
+        + styled("d", "Heading1", deeper)
+        + styled("e", "Heading1")
+    )
     assert lines(body, HEADINGS, STYLES) == ["1. a", "b", "c", "1.1.1 d", "2. e"]
 
 
@@ -168,11 +179,16 @@ def test_paragraphs_that_are_deleted_or_hidden_have_no_number():
     gone = "<w:rPr><w:del w:id='1'/></w:rPr>"
     body = item("a") + item("<w:del><w:r><w:delText>x</w:delText></w:r></w:del>", more=gone) + item("b")
     assert lines(body, LEGAL) == ["1. a", "2. b"]
-    assert lines(item("<w:r><w:rPr><w:vanish/></w:rPr><w:t>x</w:t></w:r>", more="<w:rPr><w:vanish/></w:rPr>") + item("b"), LEGAL) == ["1. b"]
+    assert lines(item("<w:r><w:rPr><w:vanish/></w:rPr><w:t>x</w:t></w:r>", more="<w:rPr><w:vanish/></w:rPr>") + item("b"), LEGAL) == [
+        "1. b"
+    ]
 
 
 def test_a_heading_that_runs_into_its_text_keeps_its_number():
-    assert lines(item("Term.", more="<w:rPr><w:vanish/><w:specVanish/></w:rPr>") + paragraph(" Two years.") + item("b"), LEGAL) == ["1. Term. Two years.", "2. b"]
+    assert lines(item("Term.", more="<w:rPr><w:vanish/><w:specVanish/></w:rPr>") + paragraph(" Two years.") + item("b"), LEGAL) == [
+        "1. Term. Two years.",
+        "2. b",
+    ]
 
 
 def test_empty_paragraphs_count_and_show_nothing():

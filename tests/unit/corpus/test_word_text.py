@@ -49,7 +49,11 @@ def test_blocks_rows_and_cells_in_wrappers_are_text(wrapper):
         return sdt(content) if wrapper == "w:sdt" else f"<{wrapper}>{content}</{wrapper}>"
 
     cells = [f"<w:tc>{paragraph(word)}</w:tc>" for word in ("a", "b")]
-    rows = f"<w:tr>{wrap(cells[0])}{cells[1]}</w:tr>" + wrap(f"<w:tr>{''.join(cells)}</w:tr>") + f"<w:tr><w:tc>{wrap(paragraph('c'))}</w:tc></w:tr>"
+    rows = (
+        f"<w:tr>{wrap(cells[0])}{cells[1]}</w:tr>"
+        + wrap(f"<w:tr>{''.join(cells)}</w:tr>")
+        + f"<w:tr><w:tc>{wrap(paragraph('c'))}</w:tc></w:tr>"
+    )
     assert text(wrap(paragraph("First")) + f"<w:tbl>{rows}</w:tbl>" + wrap(f"<w:tbl>{rows}</w:tbl>")) == "First" + "\na\tb\na\tb\nc" * 2
 
 
@@ -69,7 +73,9 @@ def test_a_paragraph_without_its_end_goes_on_in_the_next(mark):
 
 def test_deleted_rows_and_cells_are_no_text():
     row = "<w:tr>{}<w:tc><w:tcPr>{}</w:tcPr>" + paragraph("x") + "</w:tc><w:tc>" + paragraph("y") + "</w:tc></w:tr>"
-    table = row.format("", "") + row.format("<w:trPr><w:del w:id='1'/></w:trPr>", "") + row.format("<w:trPr><w:ins/></w:trPr>", "<w:cellDel/>")
+    table = (
+        row.format("", "") + row.format("<w:trPr><w:del w:id='1'/></w:trPr>", "") + row.format("<w:trPr><w:ins/></w:trPr>", "<w:cellDel/>")
+    )
     assert text(f"<w:tbl>{table}</w:tbl>") == "x\ty\ny"
 
 
@@ -107,7 +113,9 @@ def test_form_fields_show_their_state():
         return field(code, "", separate=False, data=f"<w:ffData>{data}</w:ffData>")
 
     entries = "<w:listEntry w:val='North'/><w:listEntry w:val='South'/>"
-    assert text(paragraph(run("Region: ") + form(f"<w:ddList><w:result w:val='1'/>{entries}</w:ddList>", "FORMDROPDOWN"))) == "Region: South"
+    assert (
+        text(paragraph(run("Region: ") + form(f"<w:ddList><w:result w:val='1'/>{entries}</w:ddList>", "FORMDROPDOWN"))) == "Region: South"
+    )
     assert text(paragraph(form(f"<w:ddList>{entries}</w:ddList>", "FORMDROPDOWN"))) == "North"
     assert text(paragraph(form("<w:checkBox><w:default w:val='0'/><w:checked/></w:checkBox>", "FORMCHECKBOX") + run(" yes"))) == "☒ yes"
     assert text(paragraph(form("<w:checkBox><w:default w:val='0'/></w:checkBox>", "FORMCHECKBOX") + run(" no"))) == "☐ no"
@@ -115,7 +123,12 @@ def test_form_fields_show_their_state():
 
 @pytest.mark.parametrize(
     ("code", "shown"),
-    [(r"EQ \f(1,2)", "1/2"), (r"EQ \r(3,x+1)", "√(x+1)"), (r"EQ \* jc2 \* &quot;Font:MS Mincho&quot; \o\ad(\s\up 9(かん),漢)", "漢"), (r"EQ \b(\a(a,b))", "(a b)")],
+    [
+        (r"EQ \f(1,2)", "1/2"),
+        (r"EQ \r(3,x+1)", "√(x+1)"),
+        (r"EQ \* jc2 \* &quot;Font:MS Mincho&quot; \o\ad(\s\up 9(かん),漢)", "漢"),
+        (r"EQ \b(\a(a,b))", "(a b)"),
+    ],
 )
 def test_equation_fields_show_what_they_say(code, shown):
     assert text(paragraph(run("x ") + field(code, "", separate=False))).endswith(shown)
@@ -163,14 +176,25 @@ HIDING = styles(
     ],
 )
 def test_hidden_text_is_no_text(properties, style, is_shown):
-    body = paragraph(run("visible") if not style else "<w:r/>") + paragraph(run("secret", properties), style and f"<w:pStyle w:val='{style}'/>")
+    body = paragraph(run("visible") if not style else "<w:r/>") + paragraph(
+        run("secret", properties), style and f"<w:pStyle w:val='{style}'/>"
+    )
     assert ("secret" in text(body + paragraph("end"), styles=HIDING)) == is_shown
 
 
 def test_hidden_things_hide_what_they_hold_and_no_more():
-    box = "<w:r><w:rPr><w:vanish/></w:rPr><w:pict><v:shape><v:textbox><w:txbxContent>" + paragraph("box") + "</w:txbxContent></v:textbox></v:shape></w:pict></w:r>"
+    box = (
+        "<w:r><w:rPr><w:vanish/></w:rPr><w:pict><v:shape><v:textbox><w:txbxContent>"
+        + paragraph("box")
+        + "</w:txbxContent></v:textbox></v:shape></w:pict></w:r>"
+    )
     hidden_field = field("REF", run("result")).replace("<w:r>", "<w:r><w:rPr><w:vanish/></w:rPr>", 2)
-    assert text(paragraph(run("a") + box + hidden_field + "<w:r><w:rPr><w:vanish/></w:rPr><w:tab/><w:sym w:font='Symbol' w:char='F061'/></w:r>")) == "aresult"
+    assert (
+        text(
+            paragraph(run("a") + box + hidden_field + "<w:r><w:rPr><w:vanish/></w:rPr><w:tab/><w:sym w:font='Symbol' w:char='F061'/></w:r>")
+        )
+        == "aresult"
+    )
 
 
 CHARACTERS = {
@@ -209,7 +233,10 @@ def test_characters(xml, expected):
         ("<mc:Choice Requires='future'>{0}</mc:Choice><mc:Fallback>{1}</mc:Fallback>", "second"),
         ("<mc:Choice Requires='undeclared'>{0}</mc:Choice><mc:Fallback>{1}</mc:Fallback>", "second"),
         ("<mc:Choice Requires='wps w14'>{0}</mc:Choice><mc:Fallback>{1}</mc:Fallback>", "first"),
-        ("<mc:Choice Requires='wps future'>{0}</mc:Choice><mc:Choice Requires='wps'>{1}</mc:Choice><mc:Fallback>{2}</mc:Fallback>", "second"),
+        (
+            "<mc:Choice Requires='wps future'>{0}</mc:Choice><mc:Choice Requires='wps'>{1}</mc:Choice><mc:Fallback>{2}</mc:Fallback>",
+            "second",
+        ),
         ("<mc:Choice Requires='wps'><w:r><w:drawing/></w:r></mc:Choice><mc:Fallback>{1}</mc:Fallback>", "second"),
         ("<mc:Choice Requires='wps'>{0}</mc:Choice>", "first"),
         ("<mc:Fallback>{1}</mc:Fallback>", "second"),
@@ -245,6 +272,10 @@ def test_tables_are_rows_of_cells():
         "",
     ]
     table = "".join(f"<w:tr>{row}</w:tr>" for row in rows)
-    assert text(paragraph("T") + f"<w:tbl>{table}</w:tbl>").split("\n") == ["T", "wide\thigh", "a b\ttwo lines and a tab\t", "in ner\told", ""]
-
-
+    assert text(paragraph("T") + f"<w:tbl>{table}</w:tbl>").split("\n") == [
+        "T",
+        "wide\thigh",
+        "a b\ttwo lines and a tab\t",
+        "in ner\told",
+        "",
+    ]
