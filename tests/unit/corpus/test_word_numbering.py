@@ -113,13 +113,16 @@ def test_legal_numbering_is_decimal_throughout():
 
 
 def test_a_sample_of_a_number():
-    choice = "<mc:AlternateContent><mc:Choice Requires='w14'><w:numFmt w:val='custom' w:format='001, 002, 003, ...'/></mc:Choice><mc:Fallback><w:numFmt w:val='decimal'/></mc:Fallback></mc:AlternateContent>"
+    sample, plain = "<w:numFmt w:val='custom' w:format='001, 002, 003, ...'/>", "<w:numFmt w:val='decimal'/>"
+    choice = f"<mc:Choice Requires='w14'>{sample}</mc:Choice><mc:Fallback>{plain}</mc:Fallback>"
+    choice = f"<mc:AlternateContent>{choice}</mc:AlternateContent>"
     numbering = abstract(0, f"<w:lvl w:ilvl='0'><w:start w:val='9'/>{choice}<w:lvlText w:val='%1'/></w:lvl>") + num(1, 0)
     assert lines(item("a") + item("b"), numbering) == ["009 a", "010 b"]
 
 
 def style(key, based, numbered):
-    return f"<w:style w:type='paragraph' w:styleId='{key}'>{f'<w:basedOn w:val={based!r}/>' if based else ''}<w:pPr>{numbered}</w:pPr></w:style>"
+    parent = f"<w:basedOn w:val='{based}'/>" if based else ""
+    return f"<w:style w:type='paragraph' w:styleId='{key}'>{parent}<w:pPr>{numbered}</w:pPr></w:style>"
 
 
 def styled(text, key, own=""):

@@ -51,8 +51,11 @@ def strict(data):
 
 TYPES = word_parts(BODY)["[Content_Types].xml"]
 MAIN = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+PROPERTIES = relationships({"r1": ("officeDocument", "word/document.xml"), "c": ("metadata/core-properties", "docProps/core.xml")})
 READ = {
-    "dangling relationships": changed(links=relationships({"a": ("image", "media/gone.png"), "b": ("styles", "gone.xml"), "c": ("theme", "NULL")})),
+    "dangling relationships": changed(
+        links=relationships({"a": ("image", "gone.png"), "b": ("styles", "gone.xml"), "c": ("theme", "NULL")})
+    ),
     "a dangling relationship of the package": changed(
         root=relationships({"a": ("core-properties", "docProps/core.xml"), "r1": ("officeDocument", "word/document.xml")})
     ),
@@ -85,8 +88,8 @@ READ = {
     "byte order mark": changed(document=word_parts(BODY)["word/document.xml"].encode("utf-8-sig")),
     "comments and instructions": changed(document=word_parts(BODY)["word/document.xml"].replace(" of ", " <!-- x -->of<?x y?> ")),
     "a damaged picture": word_file(BODY, {"media/image1.png": b"no picture"}, {"i": ("image", "media/image1.png")}),
-    "damaged properties": zipped({**word_parts(BODY), "_rels/.rels": relationships({"r1": ("officeDocument", "word/document.xml"), "c": ("core-properties", "core.xml")}), "core.xml": b"not xml"}),
-}  # fmt: skip
+    "damaged properties": zipped({**word_parts(BODY), "_rels/.rels": PROPERTIES, "docProps/core.xml": b"not xml"}),
+}
 
 
 @pytest.mark.parametrize("kind", READ)
@@ -136,8 +139,7 @@ def test_data_descriptors_and_other_packings(method):
 
 def test_titles():
     core = '<cp:coreProperties xmlns:cp="x" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{}</dc:title></cp:coreProperties>'
-    root = relationships({"r1": ("officeDocument", "word/document.xml"), "c": ("metadata/core-properties", "docProps/core.xml")})
-    parts = word_parts(BODY) | {"_rels/.rels": root, "docProps/core.xml": core.format("Price list")}
+    parts = word_parts(BODY) | {"_rels/.rels": PROPERTIES, "docProps/core.xml": core.format("Price list")}
     assert read(zipped(parts)).title == "Price list"
     assert read(zipped({**parts, "docProps/core.xml": core.format("")})).title is None
     assert read(word_file(BODY)).title is None
@@ -178,7 +180,7 @@ def test_what_word_refuses_is_rejected_with_the_next_step(kind):
 
 
 def test_limits_hold():
-    with pytest.raises(Rejected, match="its parts unpack to .* more than 5000") as rejected:
+    with pytest.raises(Rejected, match=r"its parts unpack to .* more than 5000") as rejected:
         read(word_file(paragraph("x" * 6000)), 5000)
     assert rejected.value.reason == "too_large_unpacked"
     with pytest.raises(Rejected, match="more than"):
@@ -187,5 +189,4 @@ def test_limits_hold():
 
 def test_entities_are_not_expanded():
     data = docx("<w:p><w:r><w:t>a &e; b</w:t></w:r></w:p>", '<!DOCTYPE d [<!ENTITY e SYSTEM "file:///etc/hostname">]>')
-    assert "a" in read(data).text
-    assert read(data).text.strip("a b \n") == ""
+    assert read(data).text.split() in (["a", "b"], ["a"])

@@ -84,7 +84,7 @@ def content(words):
     return f"<w:txbxContent>{paragraph(words)}</w:txbxContent>"
 
 
-SHAPE = "<w:drawing><wp:anchor><wp:docPr id='1' name='no' descr='no'/><a:graphic><a:graphicData>{}</a:graphicData></a:graphic></wp:anchor></w:drawing>"
+SHAPE = "<w:drawing><wp:anchor><wp:docPr id='1' name='no' descr='no'/><a:graphic>{}</a:graphic></wp:anchor></w:drawing>"
 MODERN = SHAPE.format("<wps:wsp><wps:txbx>{0}</wps:txbx></wps:wsp>")
 VML = "<w:pict><v:shape><v:textbox>{0}</v:textbox></v:shape></w:pict>"
 GROUP = SHAPE.format(

@@ -87,7 +87,7 @@ def test_an_interrupted_download_leaves_no_folder_and_is_begun_anew(on_s3, tmp_p
 @pytest.mark.parametrize("data", [b"", b"x" * len(CONTENTS["adapter_model.safetensors"])])
 def test_files_that_are_not_those_of_the_manifest_are_refused(on_s3, tmp_path, data):
     publish(on_s3, {**CONTENTS, "adapter_model.safetensors": data})
-    with pytest.raises(RegistryError, match="is not what its manifest.json says"):
+    with pytest.raises(RegistryError, match=r"is not what its manifest\.json says"):
         download_adapter(on_s3, NAME, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [f"{NAME}.lock"]
 
@@ -100,7 +100,7 @@ def test_an_adapter_without_manifest_is_refused(on_s3, tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_said(on_s3, tmp_path):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(StorageError, match="cannot write below .*cache"):
+    with pytest.raises(StorageError, match=r"cannot write below .*cache"):
         download_adapter(on_s3, NAME, tmp_path / "cache")
 
 

@@ -70,7 +70,7 @@ class Styles:
         return self._hides[style_id]
 
     def is_hidden(self, run_properties: Any, paragraph_style: str | None) -> bool:
-        """Whether a run, or the mark at the end of a paragraph, is hidden: by itself, else by one of its two styles; two make it visible."""
+        """Whether a run, or the mark at the end of a paragraph, is hidden: by itself, or by one of its two styles; both show it."""
         own = hidden_by(run_properties)
         if own is not None:
             return own
