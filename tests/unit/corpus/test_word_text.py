@@ -280,3 +280,32 @@ def test_tables_are_rows_of_cells():
         "in ner\told",
         "",
     ]
+
+
+def test_line_ends_of_the_xml_are_spaces():
+    assert text(paragraph("<w:r><w:t>one\n      two</w:t></w:r>")) == "one two"
+
+
+@pytest.mark.parametrize(
+    "wrapper", ["<w:smartTag>{}</w:smartTag>", "<w:sdt><w:sdtContent>{}</w:sdtContent></w:sdt>", "<future:x>{}</future:x>"]
+)
+def test_deep_wrappers_are_read(wrapper):
+    inner = run("deep")
+    for _ in range(110):
+        inner = wrapper.format(inner)
+    assert text(paragraph(inner)) == "deep"
+
+
+def test_deep_tables_and_equations_are_read():
+    inner = paragraph("deep")
+    for _ in range(70):
+        inner = f"<w:tbl><w:tr><w:tc>{inner}</w:tc></w:tr></w:tbl>"
+    assert text(inner) == "deep"
+    inner = "<m:r><m:t>x</m:t></m:r>"
+    for _ in range(100):
+        inner = f"<m:rad><m:e>{inner}</m:e></m:rad>"
+    assert text(paragraph(f"<m:oMath>{inner}</m:oMath>")).count("x") == 1
+    inner = paragraph("box")
+    for _ in range(35):
+        inner = paragraph(f"<w:r><w:pict><v:shape><v:textbox><w:txbxContent>{inner}</w:txbxContent></v:textbox></v:shape></w:pict></w:r>")
+    assert text(inner).split() == ["box"]

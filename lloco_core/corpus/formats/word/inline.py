@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lloco_core.corpus.formats.word.names import KNOWN, attribute, child, name, switch
@@ -17,6 +18,7 @@ DROPPED = frozenset(
 
 BREAKS = {"w:tab": "\t", "w:ptab": "\t", "w:br": "\n", "w:cr": "\n", "w:noBreakHyphen": "-"}
 
+_XML_LINE = re.compile(r"[ \t]*\n\s*")
 _TEXT = frozenset(["w:t", "m:t", "a:t", "w:sym", "w16se:symEx", "v:textpath", "dgm:relIds", "w:fldChar", *BREAKS])
 
 
@@ -41,6 +43,12 @@ def drawing_text(element: Any) -> str:
     """The text of a paragraph of a drawing (`a:p`)."""
     parts = (item.text or "" if name(item) == "a:t" else "\n" for item in element.iter() if name(item) in ("a:t", "a:br"))
     return "".join(parts)
+
+
+def run_text(element: Any) -> str:
+    """The text of `w:t`: a line end in it is of the XML, as a space is shown for it."""
+    text = element.text or ""
+    return _XML_LINE.sub(" ", text) if "\n" in text else text
 
 
 def word_art(element: Any) -> str:

@@ -63,7 +63,10 @@ class Package:
             return None
         if part not in self._roots:
             parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
-            self._roots[part] = etree.fromstring(self.read(part), parser)
+            root = etree.fromstring(self.read(part), parser)
+            if root.getroottree().docinfo.doctype:
+                raise Rejected(Reason.DOCX_DAMAGED, f"part {part} declares a document type, as no Word file does; open and save it again")
+            self._roots[part] = root
         return self._roots[part]
 
     def relationships(self, part: str) -> dict[str, Relationship]:

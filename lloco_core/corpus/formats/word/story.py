@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lloco_core.corpus.formats.word.equations import equation
 from lloco_core.corpus.formats.word.fields import Field, Fields, field_marks
-from lloco_core.corpus.formats.word.inline import BREAKS, DROPPED, branch, controlled, drawing_text, font_of, word_art
+from lloco_core.corpus.formats.word.inline import BREAKS, DROPPED, branch, controlled, drawing_text, font_of, run_text, word_art
 from lloco_core.corpus.formats.word.names import attribute, child, each, name, switch, value
 from lloco_core.corpus.formats.word.styles import list_place
 from lloco_core.corpus.formats.word.symbols import symbol, symbol_text
@@ -133,7 +133,7 @@ class Story:
         elif is_hidden or tag in DROPPED:
             return
         elif tag in ("w:t", "m:t"):
-            self._show(symbol_text(element.text or "", self._font))
+            self._show(symbol_text(run_text(element), self._font))
         elif tag in BREAKS:
             self._show(BREAKS[tag])
         elif tag in _SHOWN:
