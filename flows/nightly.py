@@ -16,7 +16,7 @@ from lloco_core.config import NightlyConfig
 from lloco_core.errors import LlocoError
 from lloco_core.observe.printable import printable
 from lloco_core.observe.report import RunReport, enforce_quarantine
-from tasks.closing import ask_closing_questions
+from tasks.closing import closing_answers
 from tasks.report import publish_report
 
 
@@ -31,7 +31,7 @@ def nightly(config: NightlyConfig) -> RunReport:
         finetune(config, report)
         register_waiting(report)
         with report.stages.stage("closing questions"):
-            report.examples = ask_closing_questions(config, report.night)
+            report.examples = closing_answers(config, report.night)
     publish_report(report)
     refuse_failed_groups(report)
     enforce_quarantine(report, config.corpus.quarantine_rate)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lloco_core.fingerprint import digest_bytes
-from lloco_core.objects import open_objects
+from lloco_core.objects import open_at
 from lloco_core.registry.candidates import adapter_name, candidates
 from lloco_core.registry.publish import registered_adapters
 
@@ -63,8 +63,8 @@ def questions_identity(questions: QuestionsConfig) -> Any:
     """What names the training questions: a file's content, else the settings they are made with."""
     if questions.file is None:
         return questions.model_dump(mode="json")
-    folder, _, name = questions.file.rpartition("/")
-    return [digest_bytes(open_objects(folder or ".").get(name)), questions.max_per_group]
+    objects, key = open_at(questions.file)
+    return [digest_bytes(objects.get(key)), questions.max_per_group]
 
 
 def waiting_candidates(store: Store) -> list[Candidate]:

@@ -53,3 +53,10 @@ class QuarantineExceeded(LlocoError):
 
 class RegistryError(LlocoError):
     """An adapter is not fit to be registered, or does not exist."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An error's kind and message on one line, for a report that goes on. Of an error on a Ray worker, the one that was raised there."""
+    cause = getattr(error, "cause", None)
+    found = cause if isinstance(cause, BaseException) else error
+    return f"{type(found).__name__}: {' '.join(str(found).split())[:300]}"

@@ -9,6 +9,8 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from lloco_core.errors import in_one_line
+
 if TYPE_CHECKING:
     from lloco_core.config import NightlyConfig
 
@@ -22,3 +24,10 @@ def ask_closing_questions(config: NightlyConfig, night: str) -> list[dict[str, A
     if answers:
         create_table_artifact(key="closing-questions", table=answers, description=f"Questions to {night}")
     return answers
+
+
+def closing_answers(config: NightlyConfig, night: str) -> list[dict[str, Any]]:
+    """The answers as the report shows them. The night is committed by now: whatever fails here is a line of its report."""
+    state = ask_closing_questions(config, night, return_state=True)
+    found = state.result(raise_on_failure=state.is_cancelled())
+    return [{"question": "closing questions", "failure": in_one_line(found)}] if isinstance(found, Exception) else found

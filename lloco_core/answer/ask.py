@@ -11,7 +11,7 @@ import numpy as np
 from lloco_core.answer.local import LocalAnswerer
 from lloco_core.compressor import load_encoder
 from lloco_core.errors import StorageError
-from lloco_core.registry.publish import download_adapter
+from lloco_core.registry.download import download_adapter
 from lloco_core.retrieval.embedder import Embedder
 from lloco_core.retrieval.search import Hit, search_passages
 from lloco_core.store.read import Night, open_night

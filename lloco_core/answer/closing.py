@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from lloco_core.answer.ask import Asker
 from lloco_core.corpus.reasons import Rejected
 from lloco_core.corpus.rows import jsonl_rows
-from lloco_core.errors import ConfigurationError
+from lloco_core.errors import ConfigurationError, in_one_line
 from lloco_core.finetune.rows import read_examples, split_holdout
-from lloco_core.objects import open_objects
+from lloco_core.objects import open_at
 from lloco_core.store.status import find_documents
 
 if TYPE_CHECKING:
@@ -43,13 +43,15 @@ class ClosingAnswer:
     adapter_id: str | None
     source_uri: str
     quote: str
+    failure: str | None = None
+    """Why the question has no answer."""
 
 
 def read_closing_questions(uri: str, night: Night, limit: int) -> list[ClosingQuestion]:
     """Read questions from a jsonl file; those about documents that the night does not have are left out."""
-    folder, _, name = uri.rpartition("/")
+    objects, key = open_at(uri)
     questions = []
-    for number, row in jsonl_rows(open_objects(folder or ".").get(name)):
+    for number, row in jsonl_rows(objects.get(key)):
         if isinstance(row, Rejected) or not row.get("question"):
             raise ConfigurationError(
                 f"closing.file {uri}, line {number + 1}: expected a JSON object with `question`, may be `document`, `answer`"
@@ -72,9 +74,16 @@ def held_out_questions(night: Night, recipe: FinetuneConfig, limit: int) -> list
 
 
 def answer_closing_questions(store_uri: str, questions: list[ClosingQuestion], night: str | None = None) -> list[ClosingAnswer]:
-    """Ask all questions of one store."""
+    """Ask all questions of one store; what fails of them becomes their answer's `failure`."""
     asker = Asker(store_uri, night)
-    return [_ask(asker, question) for question in questions]
+    return [_ask_or_say_why(asker, question) for question in questions]
+
+
+def _ask_or_say_why(asker: Asker, question: ClosingQuestion) -> ClosingAnswer:
+    try:
+        return _ask(asker, question)
+    except Exception as error:  # noqa: BLE001 - models and stores raise anything, and the night is committed: its report comes first
+        return ClosingAnswer(str(question.question), "", "", question.expected, False, "", None, "", "", failure=in_one_line(error))
 
 
 def _ask(asker: Asker, question: ClosingQuestion) -> ClosingAnswer:

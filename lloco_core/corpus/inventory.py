@@ -18,7 +18,7 @@ import pyarrow as pa
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.patterns import PathFilter, is_hidden
 from lloco_core.errors import ConfigurationError
-from lloco_core.objects import S3Objects, open_objects
+from lloco_core.objects import S3Objects, open_at, open_objects
 
 if TYPE_CHECKING:
     from lloco_core.objects import Objects
@@ -91,8 +91,7 @@ def _tables(uri: str) -> Iterator[pa.Table]:
 
 
 def _open_report(uri: str) -> _Report:
-    folder, _, name = uri.rpartition("/")
-    objects = open_objects(folder or ".")
+    objects, name = open_at(uri)
     if not name.endswith(".json"):
         return _Report(objects, (name,), None, encoded_keys=False)
     manifest = _manifest(uri, objects.get(name))

@@ -19,7 +19,7 @@ from lloco_core.corpus.rows import jsonl_rows, parquet_rows
 from lloco_core.credentials import MESSAGE, has_credentials
 from lloco_core.errors import ConfigurationError
 from lloco_core.fingerprint import digest
-from lloco_core.objects import ObjectInfo, Objects, open_objects
+from lloco_core.objects import ObjectInfo, Objects, open_at, open_objects
 from lloco_core.types import SourceObject
 
 _LOOKUPS = 16
@@ -51,9 +51,7 @@ def read_manifest(uri: str, look: Callable[[str], ObjectInfo | None]) -> Iterato
         ConfigurationError: a row is malformed, has no usable `uri`, or contradicts another one.
         StorageError: the manifest or a store cannot be read.
     """
-    folder, _, name = uri.rpartition("/")
-    name = unquote(name) if uri.startswith("file:") else name
-    objects = open_objects(folder or ("/" if uri.startswith("/") else "."))
+    objects, name = open_at(uri)
     entries = sorted(_entries(uri, objects, _rows(uri, objects.get(name))), key=lambda entry: (entry.relative_path, entry.uri))
     with ThreadPoolExecutor(_LOOKUPS) as pool:
         for entry, found in zip(entries, pool.map(lambda entry: look(entry.uri), entries), strict=True):

@@ -21,7 +21,7 @@ from lloco_core.compressor.tokenizing import wording_ids
 from lloco_core.config import ANSWER_SLOT, QUESTION_SLOT
 from lloco_core.errors import ConfigurationError, EncodingError, StorageError
 from lloco_core.fingerprint import digest
-from lloco_core.objects import open_objects
+from lloco_core.objects import open_at
 from lloco_core.types import Example
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ def write_examples(uri: str, examples: Iterable[Example]) -> None:
     rows = [{"doc_id": example.doc_id, "question": example.question, "answer": example.answer} for example in examples]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA), buffer)
-    folder, _, name = uri.rpartition("/")
-    open_objects(folder or ".").put(name, buffer.getvalue())
+    objects, key = open_at(uri)
+    objects.put(key, buffer.getvalue())
 
 
 def read_examples(uri: str) -> list[Example]:
     """Read what `write_examples` wrote; `StorageError` when it is missing or something else."""
-    folder, _, name = uri.rpartition("/")
-    data = open_objects(folder or ".").get(name)
+    objects, key = open_at(uri)
+    data = objects.get(key)
     try:
         table = pq.read_table(io.BytesIO(data), columns=EXAMPLE_SCHEMA.names)
     except (pa.ArrowInvalid, KeyError) as error:

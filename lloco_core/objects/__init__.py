@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from lloco_core.credentials import refuse_credentials
 from lloco_core.errors import ConfigurationError
+from lloco_core.objects.etags import PLACE, without_place
 from lloco_core.objects.interface import ObjectInfo, Objects, Unfinished
 from lloco_core.objects.keys import KeyOutsideError, key_below
 from lloco_core.objects.local import LocalObjects, local_path
 from lloco_core.objects.s3 import S3Objects, bucket_and_prefix
 
 __all__ = [
+    "PLACE",
     "KeyOutsideError",
     "LocalObjects",
     "ObjectInfo",
@@ -22,7 +24,9 @@ __all__ = [
     "Unfinished",
     "canonical_root",
     "key_below",
+    "open_at",
     "open_objects",
+    "without_place",
 ]
 
 
@@ -34,6 +38,23 @@ def open_objects(root: str, outage_seconds: float | None = None) -> Objects:
     if scheme in ("", "file"):
         return LocalObjects(root)
     raise ConfigurationError(f"cannot open {root!r}: scheme {scheme!r} is not supported; use a folder or s3://bucket/prefix")
+
+
+def open_at(uri: str) -> tuple[Objects, str]:
+    """Open the folder or prefix that holds one object, with the object's key there. The object is given by a path, a `file://` URI, or an
+    `s3://bucket/key` URI.
+
+    Raises:
+        ConfigurationError: the URI names a folder or a bucket, or carries credentials.
+    """
+    scheme = _scheme(refuse_credentials(uri))
+    folder, _, name = uri.rpartition("/")
+    if name in ("", ".", "..") or folder.endswith(":/"):
+        raise ConfigurationError(f"{uri!r} names no object; give the path of a file or s3://bucket/key")
+    if scheme in ("", "file"):
+        path = local_path(uri)
+        return LocalObjects(str(path.parent)), path.name
+    return open_objects(folder), name
 
 
 def canonical_root(root: str) -> str:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from lloco_core.errors import StorageError
+from lloco_core.objects.etags import local_etag
 from lloco_core.objects.interface import ObjectInfo, Unfinished
 from lloco_core.objects.keys import key_below
 
@@ -66,7 +67,7 @@ class LocalObjects:
             status = self._path(key).stat()
         except OSError:
             return None
-        return ObjectInfo(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size, status.st_mtime)
+        return ObjectInfo(key, local_etag(status), status.st_size, status.st_mtime)
 
     def get(self, key: str) -> bytes:
         """Read a file."""

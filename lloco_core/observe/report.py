@@ -49,7 +49,7 @@ class RunReport:
     groups: dict[str, int] = field(default_factory=dict)
     adapters: list[AdapterOutcome] = field(default_factory=list)
     examples: list[dict[str, Any]] = field(default_factory=list)
-    """Closing questions with their answers."""
+    """Closing questions with their answers, or with the `failure` that left them without one."""
 
     @classmethod
     def start(cls, config: NightlyConfig) -> RunReport:
@@ -158,6 +158,9 @@ class RunReport:
                 "|---|---|---|---:|---|---:|",
             ]
             lines += [_adapter_row(outcome) for outcome in self.adapters]
+        if failed := [example for example in self.examples if example.get("failure")]:
+            lines += ["", "## Closing questions that failed", "", "| question | why |", "|---|---|"]
+            lines += [f"| {markdown_cell(example['question'])} | {markdown_cell(example['failure'])} |" for example in failed]
         return "\n".join(lines) + "\n"
 
 

@@ -62,6 +62,9 @@ def print_pairs(title: str, pairs: list[tuple[str, str]], console: Console | Non
 
 
 def _print_example(console: Console, example: dict[str, Any]) -> None:
+    if example.get("failure"):
+        console.print(printable(f"  {example['question']}  failed: {example['failure']}"), markup=False, soft_wrap=True)
+        return
     found = "these words stand in the source" if example["is_in_source"] else "not literally in the source"
     lines = [
         f"  {example['question']}",

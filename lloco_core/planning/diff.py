@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from lloco_core.corpus.sources import corpus_uri
+from lloco_core.objects import PLACE
 from lloco_core.planning.listing import listing_batches
 from lloco_core.store.documents import stored_documents, stored_quarantine
 from lloco_core.store.duplicates import CODE as DUPLICATE
@@ -31,7 +32,7 @@ THREADS = 4
 SLICE = 50_000
 """Objects whose stored versions are collected at once: lists do not go to temporary files."""
 
-TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "parquet": 0.5, "jsonl": 0.22}
+TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "docm": 0.06, "parquet": 0.5, "jsonl": 0.22}
 """Rough, by suffix; English text has about four bytes a token. Only the cut into shards and the estimate of a dry run depend on it."""
 TEXT_TOKENS_PER_BYTE = 0.25
 UNPACKED = 4
@@ -48,7 +49,8 @@ _FOUND = """
 CREATE TABLE found AS
 SELECT l.position,
        coalesce(bool_or(s.etag = l.etag AND s.encoder_fingerprint = $encoder), false) AS is_stored,
-       coalesce(bool_or(s.etag = l.etag), false) AS has_version,
+       coalesce(bool_or(s.etag = l.etag) OR bool_or(regexp_replace(s.etag, $place, '') = regexp_replace(l.etag, $place, ''))
+                AND NOT bool_or(s.encoder_fingerprint = $encoder), false) AS has_version,
        coalesce(bool_or(d.source_uri IS NOT NULL), false) AS may_claim,
        count(DISTINCT s.doc_id) AS n_documents,
        coalesce(sum(s.n_tokens) FILTER (WHERE s.status = 'active'), 0) AS known_tokens,
@@ -124,8 +126,8 @@ WHERE r.code = $duplicate AND r.doc_id IS NOT NULL
 
 _MOVED = """
 SELECT coalesce(sum(least(g.n, t.n)), 0)
-FROM (SELECT etag, count(DISTINCT (doc_id, source_uri)) AS n FROM gone GROUP BY etag) g
-JOIN (SELECT etag, count(*) AS n FROM todo WHERE NOT has_version GROUP BY etag) t ON t.etag = g.etag
+FROM (SELECT regexp_replace(etag, $place, '') AS content, count(DISTINCT (doc_id, source_uri)) AS n FROM gone GROUP BY ALL) g
+JOIN (SELECT regexp_replace(etag, $place, '') AS content, count(*) AS n FROM todo WHERE NOT has_version GROUP BY ALL) t USING (content)
 """
 
 
@@ -163,7 +165,7 @@ class CorpusDiff:
         for suffix, factor in TOKENS_PER_BYTE.items():
             self._run("INSERT INTO factors VALUES ($suffix, $factor)", suffix=suffix, factor=factor)
         self._run(_CLAIMABLE, duplicate=DUPLICATE)
-        self._run(_FOUND, encoder=self.encoder_fingerprint)
+        self._run(_FOUND, encoder=self.encoder_fingerprint, place=PLACE)
         self._run(_JUDGED, retry=self.corpus.retry_quarantined, text=TEXT_TOKENS_PER_BYTE, unpacked=UNPACKED)
         own = {"corpus": self.corpus_uri, "folder": self.corpus_uri.rstrip("/") + "/"}
         self._run(_GONE, **own)
@@ -186,7 +188,7 @@ class CorpusDiff:
         [(n_stored,)] = self._rows("SELECT count(DISTINCT doc_id) FROM stored WHERE corpus_uri = $corpus", corpus=self.corpus_uri)
         [(n_gone,)] = self._rows("SELECT count(DISTINCT (doc_id, source_uri)) FROM gone")
         [(n_resolved,)] = self._rows("SELECT count(*) FROM removed WHERE doc_id IS NULL")
-        [(n_moved,)] = self._rows(_MOVED)
+        [(n_moved,)] = self._rows(_MOVED, place=PLACE)
         names = ("n_objects", "n_unchanged", "n_stored_documents", "n_quarantined")
         found = dict(zip(names, map(int, row), strict=True))
         return found | {"n_known_documents": n_stored, "n_removed": n_gone, "n_moved": int(n_moved), "n_resolved": n_resolved}

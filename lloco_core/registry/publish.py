@@ -17,7 +17,6 @@ from typing import Any
 import pyarrow as pa
 
 from lloco_core.errors import RegistryError
-from lloco_core.objects import key_below
 from lloco_core.registry.active import activate, active_adapter, previous_adapter
 from lloco_core.registry.candidates import Candidate, candidate_file
 from lloco_core.registry.validate import FILES, validate_adapter
@@ -72,25 +71,6 @@ def registered_adapters(store: Store) -> list[dict[str, Any]]:
     if not store.exists("adapters"):
         return []
     return sorted(store.dataset("adapters").to_table().to_pylist(), key=lambda row: (row["created_at"], row["adapter_id"]))
-
-
-def download_adapter(store: Store, adapter_id: str, cache: Path) -> Path:
-    """Fetch an adapter into a local folder; a folder store's own files are used in place.
-
-    Raises:
-        RegistryError: there is no such adapter.
-    """
-    keys = [item.key for item in store.objects.list(f"adapters/{adapter_id}/")]
-    if not keys:
-        raise RegistryError(f"{store.root} has no adapter {adapter_id!r}; `lloco status` lists them")
-    if store.storage_options is None:
-        return Path(store.root, "adapters", adapter_id)
-    for key in keys:
-        target = cache / key_below(store.root, key).removeprefix("adapters/")
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(store.objects.get(key))
-    return cache / adapter_id
 
 
 def _verdict(candidate: Candidate, contents: dict[str, bytes]) -> str:

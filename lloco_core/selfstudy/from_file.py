@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lloco_core.errors import StorageError
-from lloco_core.objects import open_objects
+from lloco_core.objects import open_at
 from lloco_core.types import Example
 
 NOT_JSON = object()
@@ -41,9 +41,9 @@ def read_question_file(uri: str, resolve: Callable[[str], str | None]) -> Questi
     Args:
         resolve: turns the row's `doc_id`, or else its `uri`, into the id of a stored document; None when there is none.
     """
-    folder, _, name = uri.rpartition("/")
-    data = open_objects(folder or ".").get(name)
-    rows = _parquet_rows(uri, data) if name.endswith(".parquet") else _jsonl_rows(uri, data)
+    objects, key = open_at(uri)
+    data = objects.get(key)
+    rows = _parquet_rows(uri, data) if key.endswith(".parquet") else _jsonl_rows(uri, data)
     examples: list[Example] = []
     refused: Counter[str] = Counter()
     for row in rows:

@@ -13,6 +13,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lloco_core.objects import without_place
 from lloco_core.store.documents import READABLE
 from lloco_core.store.fencing import open_to_write
 from lloco_core.store.filters import parts, sql_list
@@ -38,7 +39,8 @@ class _Version:
     status: str
     uri: str
     source_uri: str
-    etag: str
+    content: str
+    """Its etag without the file's place: rights that change do not make a document another one."""
 
 
 def switch_groups(store: Store, lease: CommitLease, encoder_fingerprint: str) -> list[str]:
@@ -106,7 +108,7 @@ def _complete_groups(store: Store, encoder_fingerprint: str) -> list[str]:
         waits = waits_for.setdefault(item.group, set())
         if item.doc_id in staged:
             waits.add(staged[item.doc_id])
-        elif not {(item.uri, item.etag), (item.source_uri, item.etag)} & refused and not changed.get(item.source_uri, set()) - {item.etag}:
+        elif not _is_hopeless(item, refused, changed):
             waits.add(None)  # not encoded yet
     complete = {group for group, others in waits_for.items() if None not in others}
     while incomplete := {group for group in complete if waits_for[group] - {group} - complete}:  # a document moved to a group that is not
@@ -114,20 +116,25 @@ def _complete_groups(store: Store, encoder_fingerprint: str) -> list[str]:
     return sorted(complete)
 
 
+def _is_hopeless(item: _Version, refused: set[tuple[str, str]], changed: dict[str, set[str]]) -> bool:
+    is_refused = {(item.uri, item.content), (item.source_uri, item.content)} & refused
+    return bool(is_refused or changed.get(item.source_uri, set()) - {item.content})
+
+
 def _hopeless(store: Store) -> tuple[set[tuple[str, str]], dict[str, set[str]]]:
     """Documents (URI, etag) that an encoder refused, and per object the etags with which something of it could not be read."""
     rows = store.dataset("quarantine").to_table(columns=["uri", "source_uri", "etag", "stage"]).to_pylist()
-    refused = {(row["uri"], row["etag"]) for row in rows if row["stage"] in ENCODER_STAGES}
+    refused = {(row["uri"], without_place(row["etag"])) for row in rows if row["stage"] in ENCODER_STAGES}
     changed: dict[str, set[str]] = {}
     for row in rows:
-        changed.setdefault(row["source_uri"], set()).add(row["etag"])
+        changed.setdefault(row["source_uri"], set()).add(without_place(row["etag"]))
     return refused, changed
 
 
 def _versions(store: Store) -> list[_Version]:
     columns = ["doc_id", "group_id", "encoder_fingerprint", "status", "uri", "source_uri", "etag"]
     rows = store.dataset("documents").to_table(columns=columns, filter=READABLE).to_pylist()
-    return [_Version(*(row[name] for name in columns)) for row in rows]
+    return [_Version(*(row[name] for name in columns[:-1]), without_place(row["etag"])) for row in rows]
 
 
 def _other(encoder_fingerprint: str) -> str:

@@ -13,10 +13,10 @@ from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import decompress
 from lloco_core.corpus.documents import build_document
 from lloco_core.corpus.formats.containers import JSONL, PARQUET, read_rows
-from lloco_core.corpus.formats.docx import read_docx
 from lloco_core.corpus.formats.html import read_html
 from lloco_core.corpus.formats.pdf import read_pdf
 from lloco_core.corpus.formats.read_text import ReadText, read_markdown, read_plain
+from lloco_core.corpus.formats.word import read_docx
 from lloco_core.corpus.reasons import Reason, Rejected
 from lloco_core.types import Document, Rejection, SourceObject
 
@@ -38,7 +38,7 @@ WHOLE: dict[str, tuple[str, Reader]] = {
     ".htm": _HTML,
     ".xhtml": _HTML,
     ".pdf": ("application/pdf", read_pdf),
-    ".docx": _DOCX,
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), _DOCX),
 }
 """Suffix -> media type and reader of formats that hold one document."""
 CONTAINERS = {".jsonl": JSONL, ".ndjson": JSONL, ".parquet": PARQUET}

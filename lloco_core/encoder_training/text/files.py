@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from lloco_core.errors import ConfigurationError, StorageError
-from lloco_core.objects import Objects, open_objects
+from lloco_core.objects import Objects, open_at, open_objects
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
@@ -57,8 +57,7 @@ def find_files(uris: Sequence[str]) -> list[TextFile]:
 
 
 def _file(uri: str) -> TextFile:
-    folder, _, key = uri.rpartition("/")
-    objects = open_objects(folder or ("/" if uri.startswith("/") else "."))
+    objects, key = open_at(uri)
     info = objects.stat(key)
     if info is None:
         raise StorageError(f"{uri} does not exist; correct text.files")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lloco_core.encoder_training.text.reading import TextDocument, read_file
 from lloco_core.errors import ConfigurationError
 from lloco_core.fingerprint import digest
-from lloco_core.objects import open_objects
+from lloco_core.objects import open_at
 
 if TYPE_CHECKING:
     from lloco_core.encoder_training.text.config import TextConfig
@@ -50,8 +50,8 @@ def read_ids(uri: str | None) -> frozenset[str]:
     """Ids of a list; see `TextConfig.drop`."""
     if uri is None:
         return frozenset()
-    folder, _, key = uri.rpartition("/")
-    lines = open_objects(folder or ("/" if uri.startswith("/") else ".")).get(key).decode("utf-8").splitlines()
+    objects, key = open_at(uri)
+    lines = objects.get(key).decode("utf-8").splitlines()
     if not key.endswith(".tsv"):
         return frozenset(line.strip() for line in lines if line.strip())
     rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)

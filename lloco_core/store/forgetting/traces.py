@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -64,12 +64,18 @@ def _examples_without(data: bytes, doc_id: str) -> bytes | None:
 
 
 def _answers(objects: Objects, uri_hashes: tuple[str, ...], groups: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """Run summaries without the closing answers of the document's groups: vectors and adapter of a group may say what is in any of it."""
+    """Run summaries without the closing answers of the document's groups: vectors and adapter of a group may say what is in any of it.
+    Questions that failed go too: nothing says what they were about.
+    """
     for item in objects.list("_runs/"):
         if not item.key.endswith("/summary.json"):
             continue
         summary = json.loads(objects.get(item.key))
         answers = summary.get("examples", [])
-        kept = [answer for answer in answers if answer["group"] not in groups and name_hash(answer["source_uri"]) not in uri_hashes]
+        kept = [answer for answer in answers if not answer.get("failure") and _is_of_others(answer, uri_hashes, groups)]
         if len(kept) < len(answers):
             yield item.key, json.dumps(summary | {"examples": kept}, indent=2).encode()
+
+
+def _is_of_others(answer: dict[str, Any], uri_hashes: tuple[str, ...], groups: tuple[str, ...]) -> bool:
+    return answer["group"] not in groups and name_hash(answer["source_uri"]) not in uri_hashes

@@ -13,7 +13,7 @@ from lloco_core.config import FinetuneConfig
 from lloco_core.errors import RegistryError
 from lloco_core.registry.active import activate, active_adapter, previous_adapter
 from lloco_core.registry.candidates import Candidate, adapter_name, candidates, save_candidate
-from lloco_core.registry.publish import download_adapter, ensure_active, register, registered_adapters
+from lloco_core.registry.publish import ensure_active, register, registered_adapters
 from lloco_core.store.forgetting.forgotten import Forgotten, save_forgotten
 from lloco_core.store.status import store_status
 from tests.unit.registry.adapters import save_tiny_adapter
@@ -182,17 +182,6 @@ def test_a_candidate_without_its_last_file_does_not_exist(store, folders):
     candidate = wait(store, folders[0])
     store.objects.delete(f"_candidates/{candidate.adapter_id}/candidate.json")
     assert list(candidates(store.objects)) == []
-
-
-def test_download(store, folders, tmp_path):
-    candidate = wait(store, folders[0])
-    register(store, candidate)
-    folder = download_adapter(store, candidate.adapter_id, tmp_path / "cache")
-    assert {path.name for path in folder.iterdir()} == {*FILES, "manifest.json"}
-    assert (folder / FILES[1]).read_bytes() == (folders[0] / FILES[1]).read_bytes()
-    assert download_adapter(store, candidate.adapter_id, tmp_path / "cache") == folder
-    with pytest.raises(RegistryError, match=r"has no adapter 'a--none'; `lloco status`"):
-        download_adapter(store, "a--none", tmp_path / "cache")
 
 
 def test_two_who_activate_at_once_both_leave_an_entry(store):

@@ -66,6 +66,7 @@ def leave_training_behind(store, trained):
     store.objects.put(f"_candidates/{trained}/candidate.json", json.dumps({"documents": {SECRET.doc_id: "v"}}).encode())
     store.objects.put("_training/other--1/checkpoint_1/adapter.bin", b"kept")
     answers = [{"group": "a", "source_uri": SECRET.uri, "answer": PHRASE}, {"group": "b", "source_uri": "file:///b", "answer": "kept"}]
+    answers.append({"question": f"Who signed {PHRASE}?", "failure": "RuntimeError: no memory"})
     store.objects.put("_runs/night-3/summary.json", json.dumps({"run_id": "night-3", "examples": answers}).encode())
 
 
