@@ -71,15 +71,12 @@ def export_delta(encoder: ContextEncoder, folder: Path, base: str, rank: int) ->
 
     _begin(encoder, folder)
     home = locate_checkpoint(base)
-    device = str(encoder.summary_SH.device)
     try:
-        delta, kept = delta_of(
-            read_weights(home, torch.float32, device), encoder.model.state_dict() | {SUMMARY_KEY: encoder.summary_SH}, rank
-        )
+        delta, kept = delta_of(read_weights(home, torch.float32, "cpu"), stored_tensors(encoder), rank)
     except RuntimeError as error:
         raise CheckpointError(f"{encoder.folder} has other shapes than {base}: {error}; name the base it was trained from") from error
     record = DeltaRecord(base, weights_digest(home), rank, kept)
-    save_file({key: tensor.cpu() for key, tensor in delta.items()}, folder / DELTA_WEIGHTS, metadata={"format": "pt"})
+    save_file(delta, folder / DELTA_WEIGHTS, metadata={"format": "pt"})
     record.write(folder)
     _write_config(encoder, folder, "delta")
     return record

@@ -10,10 +10,10 @@ import torch
 import triton
 import triton.language as tl
 
-from lloco_core.compressor.operators import FP8, FP8_MAX, Activation, Fp8Rows, HeadNorm, Rotary
+from lloco_core.compressor.operators import FP8, FP8_MAX, FP8_UNIT, Activation, Fp8Rows, HeadNorm, Rotary
 
 HEADS_PER_PROGRAM = 16
-_FP8_MAX = tl.constexpr(FP8_MAX)
+_FP8_MAX, _FP8_UNIT = tl.constexpr(FP8_MAX), tl.constexpr(FP8_UNIT)
 
 
 def rms_norm(x_MH: torch.Tensor, delta_MH: torch.Tensor | None, weight_H: torch.Tensor, eps: float, fp8: bool) -> Activation:
@@ -81,9 +81,9 @@ def _quantize_rows(x, out, scale, width: tl.constexpr, block: tl.constexpr):
 @triton.jit
 def _store_row(out, scale, row, column, width: tl.constexpr, inside, value, fp8: tl.constexpr):
     if fp8:
-        # div_rn: `/` is an approximation, two units in the last place off, and now and then the neighbouring float8
-        factor = tl.div_rn(tl.maximum(tl.max(tl.abs(value), 0), 1e-12), _FP8_MAX)
+        factor = tl.maximum(tl.max(tl.abs(value), 0), 1e-12) * _FP8_UNIT
         tl.store(scale + row, factor)
+        # div_rn: `/` is an approximation, two units in the last place off, and now and then gives the neighbouring float8
         value = tl.minimum(tl.maximum(tl.div_rn(value, factor), -_FP8_MAX), _FP8_MAX)
     tl.store(out + row * width + column, value.to(out.dtype.element_ty), inside)
 

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 
 FP8 = torch.float8_e4m3fn
 FP8_MAX = 448.0
+FP8_UNIT = 1 / FP8_MAX
+"""Multiplied with, as PyTorch divides by a number in one way on a GPU and in another on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +102,5 @@ def gated_silu(gate_up: torch.Tensor, fp8: bool) -> Activation:
 def quantize_rows(x: torch.Tensor) -> Fp8Rows:
     """Scale every row to the range of float8_e4m3 and round."""
     x_float = x.float()
-    scale = x_float.abs().amax(-1, keepdim=True).clamp(min=1e-12) / FP8_MAX
+    scale = x_float.abs().amax(-1, keepdim=True).clamp(min=1e-12) * FP8_UNIT
     return Fp8Rows((x_float / scale).clamp(-FP8_MAX, FP8_MAX).to(FP8), scale)

@@ -85,6 +85,9 @@ def training_module(
     causal_lm.config.update({"summary_length": len(summary_SH), "accumulate_summary": config.accumulate})
     use_causal_attention(causal_lm)
     causal_lm.requires_grad_(lora is None)
+    if config.frozen_embeddings:
+        causal_lm.get_input_embeddings().requires_grad_(False)
+        causal_lm.get_output_embeddings().requires_grad_(False)
     if lora is not None:
         modules = TARGET_MODULES + (MLP_MODULES if lora.modules == "all" else ())
         add_lora(causal_lm, r=lora.r, alpha=lora.alpha, dropout=lora.dropout, seed=seed, modules=modules)

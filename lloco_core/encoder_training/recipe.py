@@ -56,6 +56,9 @@ class AutoCompressorConfig(Concern):
     context_kl_weight: float = Field(0.0, ge=0)
     """Of the divergence of the text's predictions, made with vectors of what came before, from those that the frozen model makes with
     that as text, as far back as its positions reach and at least half of it (context distillation)."""
+    frozen_embeddings: bool = False
+    """Where every parameter is trained: leave token embeddings and output layer as they are. A delta is smaller then, and no gradient of
+    the output layer is computed."""
     logits_chunk: int = Field(4096, ge=1)
     """Positions whose logits are held at once."""
 
