@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from lloco_core.command_line import one_line_errors
 from lloco_core.config import Concern
 from lloco_core.errors import LlocoError
 from lloco_core.interruption import interruptible
-from lloco_core.observe.printable import printable
 
 _Config = TypeVar("_Config", bound=Concern)
 _Result = TypeVar("_Result")
@@ -26,13 +25,10 @@ def run_command(flow: Callable[[_Config], _Result], model: type[_Config], show: 
     """
     from lloco_core.options import parse_options
 
-    with interruptible(kept):
-        try:
-            options = parse_options(model=model)
-            _start_prefect()
-            show(flow(options))
-        except LlocoError as error:
-            sys.exit(printable(f"error: {error}"))
+    with interruptible(kept), one_line_errors():
+        options = parse_options(model=model)
+        _start_prefect()
+        show(flow(options))
 
 
 def _start_prefect() -> None:

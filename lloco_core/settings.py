@@ -6,7 +6,10 @@ run is asked to do is in `lloco_core.config`. Secrets are `SecretStr`: they have
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +41,7 @@ class Settings(BaseSettings):
     """Outages of S3 up to this long are waited out by everything that reads or writes there."""
     teacher_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("LLOCO_TEACHER_API_KEY", "OPENAI_API_KEY"))
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
+    cache_home: str | None = Field(None, validation_alias="XDG_CACHE_HOME")
     git_commit: str = Field("unknown", validation_alias="LLOCO_GIT_COMMIT")
 
     @field_validator("aws_endpoint_url", "ray_address")
@@ -61,6 +65,28 @@ def settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"environment variable {item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
         raise ConfigurationError(problems) from None
+
+
+@cache
+def cache_folder() -> Path:
+    """Folder for what can be fetched again: below XDG_CACHE_HOME or the home folder, else one that goes with this process."""
+    return kept_cache_folder() or Path(_own_folder().name)
+
+
+def kept_cache_folder() -> Path | None:
+    """The cache folder that other processes find again; None where there is no home folder, or it cannot be written."""
+    given = settings().cache_home
+    try:  # a numeric user in a container has no home folder, or / as one
+        folder = (Path(given) if given and Path(given).is_absolute() else Path.home() / ".cache") / "lloco"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+@cache
+def _own_folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="lloco-cache-")
 
 
 def lance_storage_options() -> dict[str, str]:

@@ -10,6 +10,7 @@ from lancedb.rerankers import RRFReranker
 
 from lloco_core.retrieval.text_query import text_query
 from lloco_core.store.filters import sql_list
+from lloco_core.store.text_index import has_pairs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,7 @@ def search_passages(
     table = lancedb.connect(night.store.root, storage_options=options).open_table("passages")
     table.checkout(night.versions["passages"])
     columns = ["doc_id", "group_id", "passage_index", "segment_index", "char_start", "char_end", "text"]
-    words, where = text_query(question), _where(group, doc_id)
+    words, where = text_query(question, guess=not has_pairs(night.table("passages"))), _where(group, doc_id)
     limit = top_k
     while True:
         query = table.search(query_type="hybrid").vector(vector).text(words).rerank(RRFReranker())

@@ -20,22 +20,30 @@ _IDEOGRAPH = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0
 _HANGUL = re.compile(r"[\uac00-\ud7a3]+")
 _POINTS = re.compile(r"[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u0652\u0670]")
 """Vowel points of Hebrew and Arabic, which most texts leave out, and the Arabic stretching mark."""
-_PARTICLES = (
+_ENDINGS = (
     "은 는 이 가 을 를 의 에 도 만 과 와 로 으로 라 나 이나 부터 까지 에서 에게 께 께서 한테 하고 보다 처럼 마다 조차 이다 입니다 인 "
     "에는 에도 에서는 에서도 에서의 에게는 으로는 로는 으로도 로도 까지는 부터는 들 들이 들은 들을 들의 "
     "하다 한다 하는 한 할 해 해서 해야 하여 하고 하며 했다 합니다 했습니다 되다 된다 되는 된 되어 되고 됩니다 되었다 되었습니다"
-).split()
-"""What a Korean noun ends in: particles, and the verbs that make it one."""
+)
+"""What a Korean noun ends in: particles, and the verbs that it becomes."""
+_PARTICLES = tuple(_ENDINGS.split())
+_KOREAN_WORDS = 40
+"""Of a question that are given other endings; each becomes a hundred terms."""
 _LESS = 0.3
 """Weight of guessed parts and endings beside the words themselves."""
 
 
-def text_query(question: str) -> FullTextQuery:
-    """Return the query for a question: any of its words, and, with less weight, parts and endings of words where there are no spaces."""
+def text_query(question: str, guess: bool = True) -> FullTextQuery:
+    """Return the query for a question: any of its words and, with less weight, what they may be part of in a passage.
+
+    Args:
+        question: in words.
+        guess: whether ideographs alone and in pairs, and Korean words with other endings, are searched for as well.
+    """
     question = unicodedata.normalize("NFC", question)
     words = without_stop_words(question)
     variants = dict.fromkeys([words, unicodedata.normalize("NFKC", words), unicodedata.normalize("NFC", _POINTS.sub("", words))])
-    guesses = [*_ideographs(words), *_korean_forms(words)]
+    guesses = [*_ideographs(words), *_korean_forms(words)] if guess else []
     queries = [MatchQuery(variant, "text") for variant in variants]
     if guesses:
         queries.append(MatchQuery(" ".join(dict.fromkeys(guesses)), "text", boost=_LESS))
@@ -67,7 +75,8 @@ def _ideographs(text: str) -> list[str]:
 
 def _korean_forms(text: str) -> list[str]:
     """Korean words without and with other particles than they have in the question."""
-    stems = [stem for word in _HANGUL.findall(text) for stem in _stems(word)]
+    words = list(dict.fromkeys(_HANGUL.findall(text)))[:_KOREAN_WORDS]
+    stems = [stem for word in words for stem in _stems(word)]
     return [stem + particle for stem in stems for particle in ("", *_PARTICLES)]
 
 
