@@ -49,7 +49,7 @@ def one_line_errors() -> Iterator[None]:
     prepare_streams()
     try:
         try:
-            _refuse_undecodable(sys.argv[1:])
+            _decode_arguments()
             yield
         finally:
             sys.stdout.flush()
@@ -85,12 +85,16 @@ def _error_number(error: BaseException) -> int | None:
     return next((number for number in _NEXT_STEPS if f"(os error {number})" in str(error) or os.strerror(number) in str(error)), None)
 
 
-def _refuse_undecodable(arguments: list[str]) -> None:
-    for argument in arguments:
+def _decode_arguments() -> None:
+    """Take arguments in UTF-8 as such whatever the locale says, and refuse others: what cannot be encoded can be no key or question."""
+    for position, argument in enumerate(sys.argv):
         try:
             argument.encode()
         except UnicodeEncodeError:
-            raise ConfigurationError(f"argument {argument!r} is not text in {sys.getfilesystemencoding()}; give it in UTF-8") from None
+            try:
+                sys.argv[position] = os.fsencode(argument).decode()
+            except UnicodeError:
+                raise ConfigurationError(f"argument {argument!r} is not text in UTF-8; give it in UTF-8") from None
 
 
 def _end(line: str, code: int) -> NoReturn:
