@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ INTERRUPTED = 130
 _PIPE_CLOSED = 141
 """Exit code of a command whose reader went away, as of one that SIGPIPE killed."""
 
+_PLACE = re.compile(r", /\S+\.rs:\d+:\d+")
+"""Where in Lance's source an error arose, which helps no user."""
 _NEXT_STEPS = {
     errno.ENOSPC: "no space is left; make room and run it again: what was committed is kept",
     errno.EDQUOT: "the disk quota is used up; make room and run it again: what was committed is kept",
@@ -72,7 +75,7 @@ def explain(error: BaseException) -> str | None:
     number = _error_number(error)
     if number is None:
         return None
-    said = str(error).strip().splitlines() or [type(error).__name__]
+    said = _PLACE.sub("", str(error).strip()).splitlines() or [type(error).__name__]
     return f"{said[-1].strip()}: {_NEXT_STEPS[number]}"
 
 
