@@ -2,7 +2,10 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+# quoted, as the checkout may lie in a folder with blanks; in targets make wants them escaped
+BIN := "$(VENV)/bin"
+empty :=
+INSTALLED := $(subst $(empty) ,\ ,$(VENV))/.installed
 MARKER ?= not real
 PYTEST = $(BIN)/python -m pytest -m "$(MARKER)" $(ARGS)
 # whole lines, as two of them print at once; 5: ARGS match nothing there
@@ -19,7 +22,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 TORCH_BACKEND ?=
 UV_FLAGS := $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND))
 # Prefect keeps its database and settings here; without a server the flows run in-process
-export PREFECT_HOME ?= $(abspath $(RUN_DIR))/prefect
+export PREFECT_HOME ?= $(if $(filter /%,$(RUN_DIR)),,$(CURDIR)/)$(RUN_DIR)/prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 export PREFECT_LOGGING_EXTRA_LOGGERS := lloco_core
@@ -30,21 +33,21 @@ export PYTHONPATH := $(CURDIR)
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 18
 
-$(VENV)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv "$(VENV)"
 	$(BIN)/python -m pip install -q --disable-pip-version-check "uv>=0.9"
 	$(BIN)/uv pip install -q --python $(BIN)/python $(UV_FLAGS) -c constraints.txt -e ".[orchestration,dev]"
-	touch $@
+	touch "$@"
 
 .PHONY: setup
-setup: $(VENV)/.installed ## Create the virtual environment with everything in it
+setup: $(INSTALLED) ## Create the virtual environment with everything in it
 
 .PHONY: run
 run: setup ## Run a night: make run [CORPUS=folder|s3://...] [STORE=folder|s3://...] [CONFIG=file.yaml] [ARGS="--option value"]
 	@if [ "$(CORPUS)" = "$(RUN_DIR)/corpus" ]; then $(BIN)/python -m lloco_core.corpus.demo "$(CORPUS)"; fi
-	$(BIN)/python -m flows.nightly --config $(CONFIG) --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
+	$(BIN)/python -m flows.nightly --config "$(CONFIG)" --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
 
 .PHONY: test
 test: setup ## Run the tests, unit tests beside those that start services (under 12 minutes on 2 cores)
@@ -78,7 +81,7 @@ stack: setup ## Start a Prefect server and a process worker on this machine, and
 
 .PHONY: plan
 plan: setup ## Say what `make run` would do and cost, and change nothing: make plan [CORPUS=...] [STORE=...] [CONFIG=...] [ARGS=...]
-	$(BIN)/python -m flows.plan_corpus --config $(CONFIG) --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
+	$(BIN)/python -m flows.plan_corpus --config "$(CONFIG)" --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
 
 .PHONY: maintain
 maintain: setup ## Maintain the store of `make run`: compaction, indices, old nights, orphans: make maintain [STORE=...] [ARGS=...]
@@ -87,7 +90,7 @@ maintain: setup ## Maintain the store of `make run`: compaction, indices, old ni
 .PHONY: train-encoder
 train-encoder: CONFIG = examples/train_encoder.yaml
 train-encoder: setup ## Train a context encoder: make train-encoder [CONFIG=file.yaml] [ARGS="--text.files folder --output folder"]
-	$(BIN)/python -m flows.train_encoder --config $(CONFIG) $(ARGS)
+	$(BIN)/python -m flows.train_encoder --config "$(CONFIG)" $(ARGS)
 
 .PHONY: status
 status: setup ## Show the store of `make run`
@@ -95,7 +98,7 @@ status: setup ## Show the store of `make run`
 
 .PHONY: clean
 clean: ## Remove the store, corpus, and Prefect database of `make run`
-	rm -rf $(RUN_DIR)
+	rm -rf "$(RUN_DIR)"
 
 .PHONY: benchmark-pipeline
 benchmark-pipeline: setup ## Compare the pipeline's encode stage with the encoder alone, on the same documents

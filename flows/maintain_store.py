@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from prefect import flow
 
+from flows.command import run_command
 from lloco_core.config import MaintainConfig
-from lloco_core.errors import LlocoError
-from lloco_core.observe.printable import printable
 from lloco_core.store.maintenance.report import MaintenanceReport
 from tasks import maintain as steps
 
@@ -36,12 +33,13 @@ def maintain_store(config: MaintainConfig) -> MaintenanceReport:
 def main() -> None:
     """Maintain a store from the command line and print what was done."""
     from lloco_core.observe.terminal import print_pairs
-    from lloco_core.options import parse_options
 
-    try:
-        print_pairs("Maintenance", maintain_store(parse_options(model=MaintainConfig)).rows())
-    except LlocoError as error:
-        sys.exit(printable(f"error: {error}"))
+    run_command(
+        maintain_store,
+        MaintainConfig,
+        lambda report: print_pairs("Maintenance", report.rows()),
+        "the store is whole, and finished steps are kept; run the same command again to go on",
+    )
 
 
 if __name__ == "__main__":

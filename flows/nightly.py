@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import sys
-
 from prefect import flow
 
+from flows.command import run_command
 from flows.finetune_groups import finetune, refuse_failed_groups
 from flows.ingest_corpus import ingest
 from flows.register_adapters import register_waiting
 from lloco_core.config import NightlyConfig
-from lloco_core.errors import LlocoError
-from lloco_core.observe.printable import printable
 from lloco_core.observe.report import RunReport, enforce_quarantine
 from tasks.closing import closing_answers
 from tasks.report import publish_report
@@ -41,12 +38,9 @@ def nightly(config: NightlyConfig) -> RunReport:
 def main() -> None:
     """Run a night from the command line and print its report."""
     from lloco_core.observe.terminal import print_report
-    from lloco_core.options import parse_options
 
-    try:
-        print_report(nightly(parse_options()))
-    except LlocoError as error:
-        sys.exit(printable(f"error: {error}"))
+    kept = "committed shards, checkpoints, and registered adapters are kept; run the same command again to go on"
+    run_command(nightly, NightlyConfig, print_report, kept)
 
 
 if __name__ == "__main__":

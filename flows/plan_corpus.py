@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from prefect import flow
 
+from flows.command import run_command
 from lloco_core.config import NightlyConfig
-from lloco_core.errors import LlocoError
 from lloco_core.observe.preview import Preview
-from lloco_core.observe.printable import printable
 from tasks import ingest as steps
 
 
@@ -28,12 +25,13 @@ def plan_corpus(config: NightlyConfig) -> Preview:
 def main() -> None:
     """Print the preview of an ingest."""
     from lloco_core.observe.terminal import print_pairs
-    from lloco_core.options import parse_options
 
-    try:
-        print_pairs("An ingest would", plan_corpus(parse_options()).facts())
-    except LlocoError as error:
-        sys.exit(printable(f"error: {error}"))
+    run_command(
+        plan_corpus,
+        NightlyConfig,
+        lambda preview: print_pairs("An ingest would", preview.facts()),
+        "nothing was changed; run the same command again",
+    )
 
 
 if __name__ == "__main__":

@@ -6,14 +6,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from prefect import flow
 
+from flows.command import run_command
 from lloco_core.encoder_training.record import TrainingRecord
 from lloco_core.encoder_training.run import EncoderRunConfig
-from lloco_core.errors import LlocoError
-from lloco_core.observe.printable import printable
 from tasks import train_encoder as steps
 
 
@@ -31,12 +28,13 @@ def train_encoder(config: EncoderRunConfig) -> TrainingRecord:
 def main() -> None:
     """Train an encoder from the command line and print what came out."""
     from lloco_core.observe.terminal import print_pairs
-    from lloco_core.options import parse_options
 
-    try:
-        print_pairs("Encoder training", train_encoder(parse_options(model=EncoderRunConfig)).rows())
-    except LlocoError as error:
-        sys.exit(printable(f"error: {error}"))
+    run_command(
+        train_encoder,
+        EncoderRunConfig,
+        lambda record: print_pairs("Encoder training", record.rows()),
+        "tokens and the last checkpoint are kept; run the same command again to go on from there",
+    )
 
 
 if __name__ == "__main__":

@@ -12,13 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lloco_core.errors import ConfigurationError, LlocoError
+from lloco_core.command_line import one_line_errors, prepare_streams
+from lloco_core.errors import ConfigurationError
 from lloco_core.observe.printable import printable
 
 if TYPE_CHECKING:
     from lloco_core.store.forgetting.forgotten import Forgotten
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
+prepare_streams()
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
 
 StoreOption = Annotated[str, typer.Option("--store", help="Folder or s3://bucket/prefix of the store.")]
@@ -29,7 +31,7 @@ NightOption = Annotated[str | None, typer.Option("--night", help="A published ni
 def ask(
     question: str,
     store: StoreOption,
-    group: Annotated[str | None, typer.Option(help="Search in this group only.")] = None,
+    group: Annotated[str | None, typer.Option(help="Search in this group only; its name, or that of its folder.")] = None,
     document: Annotated[str | None, typer.Option(help="Answer from the document with this id.")] = None,
     night: NightOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
@@ -37,6 +39,9 @@ def ask(
     """Answer a question from summary vectors, with sources."""
     from dataclasses import asdict
 
+    from lloco_core.answer.question import check_question
+
+    check_question(question)  # before the import, which takes seconds
     from lloco_core.answer.ask import Asker
 
     answer = Asker(store, night).ask(question, group, document)
@@ -208,9 +213,6 @@ def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Entry point: an error of this package is one line, not a traceback."""
-    try:
+    """Entry point: what the user can do something about is one line, not a traceback."""
+    with one_line_errors():
         app()
-    except LlocoError as error:
-        Console(stderr=True, soft_wrap=True).print(printable(f"error: {error}"), style="bold red", markup=False, emoji=False)
-        raise SystemExit(1) from None

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lloco_core.credentials import MESSAGE, has_credentials
+from lloco_core.languages import language_code
 
 REFERENCE_MODEL = "reference"
 """Name of the checkpoint that travels inside the package."""
@@ -51,6 +52,9 @@ class CorpusConfig(Concern):
     delete_rate: float = Field(0.2, ge=0, le=1)
     """Share of the corpus's stored documents that may be gone from it (at least one may) and are then removed. More is taken for a
     wrong URI or a missing mount: the plan is refused."""
+    language: Annotated[str, BeforeValidator(language_code)] | None = None
+    """ISO 639-1 code (en, de, zh, ...) for the full-text index: how words are found and stemmed. `multi`, which a new store has by
+    default, finds words of every script and stems English ones. Another language than before builds the index anew."""
     text_field: str = "text"
     """Text column of jsonl and parquet containers."""
     id_field: str | None = None
@@ -144,6 +148,8 @@ class RetrievalConfig(Concern):
     """Upper bound of characters per passage."""
     top_k: int = Field(8, ge=1, le=1000)
     """Passages that a search returns."""
+    question_chars: int = Field(8000, ge=1, le=100_000)
+    """Longer questions are refused: embedding and tokenizing take more than linear time."""
 
 
 class TeacherConfig(Concern):

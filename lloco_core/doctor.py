@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from lloco_core.errors import LlocoError
 from lloco_core.objects import canonical_root, open_objects
 from lloco_core.objects.conditional import check_conditional_writes
-from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, settings
+from lloco_core.settings import CONNECT_SECONDS, REQUEST_SECONDS, kept_cache_folder, settings
 
 DISTRIBUTION = "lloco-pipeline"
 
@@ -31,6 +31,7 @@ def run_checks(store: str | None, model: str) -> list[Check]:
         _guard("versions", _check_versions),
         _guard("model", lambda: _check_model(model)),
         _guard("ray", _check_ray),
+        Check("cache", True, _describe_cache()),
     ]
     if store:
         checks.append(_guard("store", lambda: check_conditional_writes(open_objects(store, outage_seconds=0))))
@@ -43,6 +44,16 @@ def _guard(name: str, check: Callable[[], str]) -> Check:
         return Check(name, True, check())
     except LlocoError as error:
         return Check(name, False, str(error))
+
+
+def _describe_cache() -> str:
+    folder = kept_cache_folder()
+    if folder is None:
+        return (
+            "there is no home folder that can be written: every process fetches adapters of a store on S3 anew; "
+            "set HOME or XDG_CACHE_HOME to a folder to keep them"
+        )
+    return f"adapters of a store on S3 are kept in {folder}"
 
 
 def _describe_outages(store: str) -> str:

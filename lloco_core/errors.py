@@ -35,6 +35,10 @@ class DatasetError(LlocoError):
     """Files of questions for an evaluation are missing, incomplete, or of another layout."""
 
 
+class QuestionError(LlocoError):
+    """A question is empty, longer than allowed, or not Unicode."""
+
+
 class CommitError(LlocoError):
     """The store cannot accept a commit: another committer, another encoder, or a broken record."""
 

@@ -6,8 +6,10 @@ run is asked to do is in `lloco_core.config`. Secrets are `SecretStr`: they have
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,10 +41,8 @@ class Settings(BaseSettings):
     """Outages of S3 up to this long are waited out by everything that reads or writes there."""
     teacher_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("LLOCO_TEACHER_API_KEY", "OPENAI_API_KEY"))
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
+    cache_home: str | None = Field(None, validation_alias="XDG_CACHE_HOME")
     git_commit: str = Field("unknown", validation_alias="LLOCO_GIT_COMMIT")
-    cache: Path | None = Field(None, validation_alias="LLOCO_CACHE")
-    """Folder of converted bases; by default `~/.cache/lloco`, below XDG_CACHE_HOME where that is set."""
-    xdg_cache_home: Path | None = Field(None, validation_alias="XDG_CACHE_HOME")
 
     @field_validator("aws_endpoint_url", "ray_address")
     @classmethod
@@ -67,10 +67,26 @@ def settings() -> Settings:
         raise ConfigurationError(problems) from None
 
 
+@cache
 def cache_folder() -> Path:
-    """Folder on this machine for what can be made again."""
-    env = settings()
-    return env.cache or (env.xdg_cache_home or Path.home() / ".cache") / "lloco"
+    """Folder for what can be fetched again: below XDG_CACHE_HOME or the home folder, else one that goes with this process."""
+    return kept_cache_folder() or Path(_own_folder().name)
+
+
+def kept_cache_folder() -> Path | None:
+    """The cache folder that other processes find again; None where there is no home folder, or it cannot be written."""
+    given = settings().cache_home
+    try:  # a numeric user in a container has no home folder, or / as one
+        folder = (Path(given) if given and Path(given).is_absolute() else Path.home() / ".cache") / "lloco"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+@cache
+def _own_folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="lloco-cache-")
 
 
 def lance_storage_options() -> dict[str, str]:

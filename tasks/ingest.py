@@ -76,7 +76,7 @@ def index(ingest: Ingest) -> None:
     """Create or update the indices of the tables."""
     from lloco_core.store.index import build_indices
 
-    build_indices(ingest.store)
+    build_indices(ingest.store, ingest.config.corpus.language)
 
 
 @task(name="publish", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=10)

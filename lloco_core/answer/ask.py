@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lloco_core.answer.local import LocalAnswerer
-from lloco_core.compressor import load_encoder
+from lloco_core.answer.question import check_length, check_question
+from lloco_core.compressor import ContextEncoder, load_encoder
+from lloco_core.corpus.groups import group_name
 from lloco_core.errors import StorageError
 from lloco_core.registry.download import download_adapter
 from lloco_core.retrieval.embedder import Embedder
 from lloco_core.retrieval.search import Hit, search_passages
+from lloco_core.settings import cache_folder
 from lloco_core.store.read import Night, open_night
 from lloco_core.store.runs import load_config
 
 if TYPE_CHECKING:
-    from lloco_core.config import EncoderConfig, NightlyConfig
+    from pathlib import Path
 
-ADAPTER_CACHE = Path.home() / ".cache" / "lloco" / "adapters"
+    from lloco_core.config import EncoderConfig, NightlyConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +52,41 @@ class Answer:
 
 
 class Asker:
-    """Answers questions from one store; loads its models once."""
+    """Answers questions from one store; loads its models once, with the first question."""
 
     def __init__(self, store_uri: str, night: str | None = None) -> None:
         self.night: Night = open_night(store_uri, night)
         self.config: NightlyConfig = load_config(self.night.store.objects, self.night.name)
-        self.encoder = load_encoder(self.config.encoder.model, *_device_and_dtype(self.config.encoder))
-        self.embedder = Embedder(self.config.retrieval.model)
-        self.answerer = LocalAnswerer(self.encoder, self.config.answer)
+
+    @cached_property
+    def encoder(self) -> ContextEncoder:
+        """Of the night's configuration."""
+        return load_encoder(self.config.encoder.model, *_device_and_dtype(self.config.encoder))
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """Of the night's configuration."""
+        return Embedder(self.config.retrieval.model)
+
+    @cached_property
+    def answerer(self) -> LocalAnswerer:
+        """The encoder's model with adapters."""
+        return LocalAnswerer(self.encoder, self.config.answer)
 
     def ask(self, question: str, group: str | None = None, doc_id: str | None = None) -> Answer:
         """Answer a question from the best documents, or from a given one.
 
+        Args:
+            question: in words.
+            group: search in this one only; its name, or that of the folder or field it comes from.
+            doc_id: answer from this document.
+
         Raises:
-            StorageError: nothing in the store (or in the group) matches.
+            QuestionError: the question is empty, too long, or not Unicode.
+            StorageError: nothing in the store (or in the group) matches, or there is no such group or document.
         """
+        check_question(question)
+        check_length(question, self.config.retrieval.question_chars)
         hits = self._hits(question, group, doc_id)
         if not hits:
             raise StorageError(f"no passage of {self.night.store.root} matches; groups are {', '.join(self.night.groups()) or 'none'}")
@@ -83,14 +106,25 @@ class Asker:
         adapter_id = self.night.adapter(group)
         if adapter_id is None:
             return None, None
-        return adapter_id, download_adapter(self.night.store, adapter_id, ADAPTER_CACHE)
+        return adapter_id, download_adapter(self.night.store, adapter_id, cache_folder() / "adapters")
 
     def _hits(self, question: str, group: str | None, doc_id: str | None) -> list[Hit]:
-        top_k = self.config.retrieval.top_k
-        hits = search_passages(self.night, question, self.embedder.embed([question])[0], top_k if doc_id is None else 1000, group)
-        hits = [hit for hit in hits if doc_id in (None, hit.doc_id)]
+        if doc_id is not None and self.night.document(doc_id) is None:
+            raise StorageError(f"night {self.night.name} of {self.night.store.root} has no document {doc_id!r}; `lloco inspect` finds ids")
+        group = None if group is None else self._group(group)
+        vector = self.embedder.embed([question])[0]
+        hits = search_passages(self.night, question, vector, self.config.retrieval.top_k, group, doc_id)
         first = hits[0].group_id if hits else None
         return [hit for hit in hits if hit.group_id == first]  # one adapter, one group
+
+    def _group(self, name: str) -> str:
+        """The group of this name, or the one that a folder or field of this name became."""
+        groups = self.night.groups()
+        raw = name.strip().rstrip("/")
+        for found in (name, raw, group_name(raw)):
+            if found in groups:
+                return found
+        raise StorageError(f"{self.night.store.root} has no group {name!r}; groups are {', '.join(groups) or 'none'}")
 
     def _source(self, hit: Hit) -> Source:
         document = self.night.document(hit.doc_id)

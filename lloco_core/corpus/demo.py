@@ -17,6 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
+from lloco_core.command_line import one_line_errors
 from lloco_core.corpus.demo_pdf import text_pdf
 from lloco_core.fingerprint import digest
 from lloco_core.objects import LocalObjects
@@ -133,4 +134,5 @@ def _word(name: str, text: str) -> bytes:
 
 
 if __name__ == "__main__":
-    export_demo_corpus(Path(sys.argv[1]))
+    with one_line_errors():
+        export_demo_corpus(Path(sys.argv[1]))

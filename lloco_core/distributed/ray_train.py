@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,13 +89,25 @@ def _fit(trainer: TorchTrainer, run_name: str) -> Result:
     failures = 0
     while True:
         try:
-            return trainer.fit()
+            with _own_interrupts():
+                return trainer.fit()
         except WorkerGroupError as error:
             failures += 1
             reason = next((failure for failure in error.worker_failures.values() if isinstance(failure, LlocoError)), error)
             if failures > MAX_FAILURES or not isinstance(reason, (WorkerGroupError, StorageError)):
                 raise reason from None
             logger.warning("workers of %s failed, they start again from the last checkpoint: %s", run_name, reason)
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Ray Train leaves a handler of Ctrl-C behind that asks a controller which is gone; put back what was there before."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 def training_storage(store_uri: str) -> tuple[pyarrow.fs.FileSystem | None, str]:

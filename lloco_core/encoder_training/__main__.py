@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import sys
 
+from lloco_core.command_line import one_line_errors
 from lloco_core.encoder_training.machine import train_on_this_machine
 from lloco_core.encoder_training.rank import Line
 from lloco_core.encoder_training.run import EncoderRunConfig
-from lloco_core.errors import LlocoError
-from lloco_core.observe.printable import printable
 from lloco_core.observe.terminal import print_pairs
 from lloco_core.options import parse_options
 from lloco_core.training.engine import is_first_rank
@@ -31,12 +30,10 @@ def print_step(line: Line) -> None:
 
 def main() -> None:
     """Train an encoder from the command line and print what came out."""
-    try:
+    with one_line_errors():
         record, _ = train_on_this_machine(parse_options(model=EncoderRunConfig), print_step)
-    except LlocoError as error:
-        sys.exit(printable(f"error: {error}"))
-    if is_first_rank():
-        print_pairs("Encoder training", record.rows())
+        if is_first_rank():
+            print_pairs("Encoder training", record.rows())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import lancedb
 from lancedb.rerankers import RRFReranker
 
+from lloco_core.retrieval.text_query import text_query
 from lloco_core.store.filters import sql_list
+from lloco_core.store.text_index import has_pairs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,19 +33,22 @@ class Hit:
     """Reciprocal rank fusion of both searches; comparable within one search only."""
 
 
-def search_passages(night: Night, question: str, vector: np.ndarray, top_k: int, group: str | None = None) -> list[Hit]:
-    """Return the best passages for a question, best first; of one group if given. None where the night has no passages."""
+def search_passages(
+    night: Night, question: str, vector: np.ndarray, top_k: int, group: str | None = None, doc_id: str | None = None
+) -> list[Hit]:
+    """Return the best passages for a question, best first; of one group or document if given. None where the night has no passages."""
     if night.table("passages").count_rows() == 0:
         return []
     options = night.store.storage_options
     table = lancedb.connect(night.store.root, storage_options=options).open_table("passages")
     table.checkout(night.versions["passages"])
     columns = ["doc_id", "group_id", "passage_index", "segment_index", "char_start", "char_end", "text"]
+    words, where = text_query(question, guess=not has_pairs(night.table("passages"))), _where(group, doc_id)
     limit = top_k
     while True:
-        query = table.search(query_type="hybrid").vector(vector).text(_words(question)).rerank(RRFReranker())
-        if group:
-            query = query.where(f"group_id IN ({sql_list([group])})", prefilter=True)
+        query = table.search(query_type="hybrid").vector(vector).text(words).rerank(RRFReranker())
+        if where:
+            query = query.where(where, prefilter=True)
         rows = query.limit(limit).to_list()
         active = night.active_versions({row["doc_id"] for row in rows}) if rows else set()
         found = [row for row in rows if row["version_id"] in active]  # the table also has documents that wait to be switched to
@@ -52,6 +57,6 @@ def search_passages(night: Night, question: str, vector: np.ndarray, top_k: int,
         limit *= 2
 
 
-def _words(question: str) -> str:
-    """The question without characters that mean something to the full-text query parser."""
-    return "".join(character if character.isalnum() else " " for character in question)
+def _where(group: str | None, doc_id: str | None) -> str:
+    wanted = {"group_id": group, "doc_id": doc_id}
+    return " AND ".join(f"{column} IN ({sql_list([value])})" for column, value in wanted.items() if value is not None)

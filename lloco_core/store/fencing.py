@@ -33,7 +33,14 @@ def commit_lease(store: Store, run_id: str, seconds: float, wait_seconds: float 
         if lease.took_over:
             with lease.not_released():  # else the next holder would take the old one's writes for ended
                 fence(store)
-        yield lease
+        try:
+            yield lease
+        except Exception:
+            raise
+        except BaseException:  # an interrupt does not wait for the write that it met, which may still be on its way
+            with lease.not_released():
+                fence(store)
+            raise
 
 
 def fence(store: Store) -> None:

@@ -14,7 +14,7 @@ from lloco_core.store.fencing import open_to_write
 from lloco_core.store.filters import sql_list
 from lloco_core.store.forgetting.forgotten import name_hash
 from lloco_core.store.forgetting.holdings import holds_physically
-from lloco_core.store.index import SCALAR_INDICES
+from lloco_core.store.index import SCALAR_INDICES, rebuild_index
 from lloco_core.store.tables import Store
 from lloco_core.store.write import MAX_ROWS_PER_FILE
 
@@ -51,7 +51,7 @@ def rebuild_indices(store: Store, lease: CommitLease) -> None:
             continue
         for column, kind in scalars:
             if column in indices:
-                open_to_write(store, lease, table).create_scalar_index(column, kind, name=indices[column], replace=True)
+                rebuild_index(open_to_write(store, lease, table), column, kind, indices[column])
         if "vector" in indices:
             open_to_write(store, lease, table).optimize.optimize_indices(index_names=[indices["vector"]], retrain=True)
 
