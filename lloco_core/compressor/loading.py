@@ -15,13 +15,13 @@ from lloco_core.compressor.checkpoint import (
     locate_checkpoint,
     read_config,
     summary_length_of,
-    weight_files,
 )
 from lloco_core.compressor.encoder import ContextEncoder
 from lloco_core.compressor.icae import Icae, load_icae
 from lloco_core.compressor.icae import segment_length_of as icae_segment_length_of
 from lloco_core.compressor.icae_checkpoint import base_folder, icae_digest, is_icae, read_icae_config, weights_file
 from lloco_core.compressor.options import EngineOptions
+from lloco_core.compressor.weight_files import weight_files
 from lloco_core.errors import ConfigurationError
 
 
@@ -94,7 +94,7 @@ def tokenizer_folder(path_or_hub_name: str) -> Path:
 
 
 def describe_encoder(path_or_hub_name: str) -> str:
-    """Kind, shape, and size of an encoder in words.
+    """Kind, shape, files, and size of an encoder in words.
 
     Raises:
         CheckpointError: files are missing or of another layout.
@@ -104,4 +104,5 @@ def describe_encoder(path_or_hub_name: str) -> str:
     base = tokenizer_folder(path_or_hub_name)
     config, files = read_config(base), [*own, *weight_files(base)]
     size = sum(file.stat().st_size for file in files) / 1e6
-    return f"{kind}{config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, {len(files)} files, {size:,.0f} MB"
+    names = ", ".join(str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file) for file in files)
+    return f"{kind}{config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, {len(files)} files, {size:,.0f} MB: {names}"
