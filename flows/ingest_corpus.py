@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from prefect import flow, get_run_logger
 
 from lloco_core.config import NightlyConfig
+from lloco_core.corpus.overlap import refuse_overlap
 from lloco_core.observe.report import RunReport, enforce_quarantine
 from tasks import ingest as steps
 from tasks.report import publish_report
@@ -17,6 +18,7 @@ def ingest_corpus(config: NightlyConfig) -> str:
     """Bring the store up to date with the corpus; returns the published night."""
     from lloco_core.distributed.session import ray_session
 
+    refuse_overlap(config.corpus, config.store.uri)
     report = RunReport.start(config)
     with ray_session(config.cluster):
         ingest(config, report)
