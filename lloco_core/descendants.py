@@ -12,7 +12,7 @@ def descendants() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
-def kill_descendants(but: set[psutil.Process] | frozenset[psutil.Process] = frozenset(), seconds: float = 2) -> None:
+def kill_descendants(but: set[psutil.Process] | frozenset[psutil.Process] = frozenset(), seconds: float = 1.5) -> None:
     """Kill the processes below this one except `but`, and wait up to `seconds` until they are gone.
 
     What one of them started while it was killed is found in a second pass, as far as it is still below this process.

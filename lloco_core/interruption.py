@@ -24,7 +24,7 @@ from types import FrameType
 
 from lloco_core.descendants import kill_descendants
 
-UNWIND_SECONDS = 6.0
+UNWIND_SECONDS = 4.0
 REPEAT_SECONDS = 1.0
 """A signal that comes again within this time is the same one: `timeout` and others send it to the process and to its group."""
 

@@ -156,13 +156,16 @@ def test_a_night_is_refused_before_anything_is_written(here: Path) -> None:
     with pytest.raises(ConfigurationError, match="lies inside corpus.uri"):
         ingest(here / "docs", str(here / "docs" / "store"), "n1")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(here / "prefect")}
-    for flow in ("nightly", "ingest_corpus", "plan_corpus"):
-        code = f"from lloco_core.config import NightlyConfig; from flows.{flow} import {flow}; import sys\n" + (
-            f"try: {flow}.fn(NightlyConfig(corpus={{'uri': 'docs'}}, store={{'uri': 'docs/new'}}))\n"
-            "except Exception as error: print(type(error).__name__, 'ray' in sys.modules)"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=here)
-        assert done.stdout.strip() == "ConfigurationError False", done.stderr
+    code = (
+        "import sys; from lloco_core.config import NightlyConfig\n"
+        "from flows.nightly import nightly; from flows.ingest_corpus import ingest_corpus; from flows.plan_corpus import plan_corpus\n"
+        "for flow in (nightly, ingest_corpus, plan_corpus):\n"
+        "    try: flow.fn(NightlyConfig(corpus={'uri': 'docs'}, store={'uri': 'docs/new'}))\n"
+        "    except Exception as error: print(flow.name, type(error).__name__, 'ray' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=here)
+    refused = [f"{name} ConfigurationError False" for name in ("nightly", "ingest-corpus", "plan-corpus")]
+    assert done.stdout.splitlines() == refused, done.stderr
     assert not (here / "docs" / "new").exists()
 
 
