@@ -105,4 +105,6 @@ def describe_encoder(path_or_hub_name: str) -> str:
     config, files = read_config(base), [*own, *weight_files(base)]
     size = sum(file.stat().st_size for file in files) / 1e6
     names = ", ".join(str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file) for file in files)
-    return f"{kind}{config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, {len(files)} files, {size:,.0f} MB: {names}"
+    return (
+        f"{kind}{config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, {len(files)} files, {size:,.0f} MB: {names}"
+    )

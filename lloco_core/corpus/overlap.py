@@ -51,8 +51,7 @@ def entry_check(manifest: str, store_uri: str) -> Callable[[str], None]:
         place = str(objects.path / key) if isinstance(objects, LocalObjects) else canonical_root(uri)
         if is_own(place.rpartition("/")[0] or "/"):
             raise ConfigurationError(
-                f"manifest {manifest} names {uri[:200]}, which lies among the files of store.uri {store_uri}; "
-                "take it out of the manifest"
+                f"manifest {manifest} names {uri[:200]}, which lies among the files of store.uri {store_uri}; take it out of the manifest"
             )
 
     return check

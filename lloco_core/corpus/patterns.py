@@ -8,7 +8,6 @@ from functools import cached_property
 from lloco_core.config import CorpusConfig
 from lloco_core.errors import ConfigurationError
 
-
 _FORGOTTEN = re.compile(r"(^|/)_forgotten/[0-9a-f]{24}\.(json|txt)$")
 
 

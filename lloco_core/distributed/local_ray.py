@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STARTS = 3
-"""Ray waits 30 s for its node and has no setting for that."""
+STARTS = 5
+"""Attempts. Ray waits 15 s for its agent and 30 s for its node, and has settings for neither."""
 
 
 def start_local_ray(cluster: ClusterConfig) -> None:

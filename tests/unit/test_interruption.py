@@ -96,7 +96,9 @@ def left(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return [one for one in process.below if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
-CASES = [(work, *SIGNALS[0]) for work in WORK] + [(work, *case) for case in SIGNALS[1:] for work in ("sleeping", "with a handler of a library")]
+CASES = [(work, *SIGNALS[0]) for work in WORK] + [
+    (work, *case) for case in SIGNALS[1:] for work in ("sleeping", "with a handler of a library")
+]
 
 
 @pytest.mark.parametrize(("work", "signum", "name", "code"), CASES, ids=[f"{work}, {name}" for work, _, name, _ in CASES])

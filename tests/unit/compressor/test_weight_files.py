@@ -102,7 +102,12 @@ LAYOUTS = [
 def put_beside(folder: Path) -> None:
     """What public repositories of LLaMA and Mistral models and training runs have beside the weights."""
     foreign = {"layers.0.attention.wq.weight": torch.zeros(2, 2), "tok_embeddings.weight": torch.zeros(2, 2)}
-    for name in ("consolidated.safetensors", "consolidated-00001-of-00002.safetensors", "adapter_model.safetensors", "optimizer.safetensors"):
+    for name in (
+        "consolidated.safetensors",
+        "consolidated-00001-of-00002.safetensors",
+        "adapter_model.safetensors",
+        "optimizer.safetensors",
+    ):
         save_file(foreign, folder / name)
     (folder / "original").mkdir()
     save_file(foreign, folder / "original" / "model.safetensors")

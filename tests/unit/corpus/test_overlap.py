@@ -98,7 +98,9 @@ def test_neighbours_are_taken(here: Path, corpus: str, store: str) -> None:
     refuse_overlap(CorpusConfig(uri=corpus), store)
 
 
-@pytest.mark.parametrize("part", ["_plans/p1", "_runs", "_forgotten", "_training/x/y", "documents.lance", "segments.lance/data", "adapters"])
+@pytest.mark.parametrize(
+    "part", ["_plans/p1", "_runs", "_forgotten", "_training/x/y", "documents.lance", "segments.lance/data", "adapters"]
+)
 @pytest.mark.parametrize("store", ["store", "s3://bucket/lloco", "s3://bucket"])
 def test_a_corpus_among_the_files_of_its_store(here: Path, store: str, part: str) -> None:
     for corpus in (f"{store}/{part}", f"{store}/{part}/listed.jsonl"):
@@ -114,8 +116,10 @@ def test_a_folder_that_is_mounted_elsewhere(here: Path) -> None:
         "refuse_overlap(CorpusConfig(uri='elsewhere/mounted'), 'docs/store')"
     )
     (here / "elsewhere" / "mounted").mkdir()
-    command = f"mount --bind docs elsewhere/mounted && exec {sys.executable} -c \"{code}\""
-    done = subprocess.run(["unshare", "-m", "sh", "-c", command], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    command = f'mount --bind docs elsewhere/mounted && exec {sys.executable} -c "{code}"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", command], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no mounts here: {done.stderr.strip()}")
     assert "ConfigurationError: store.uri docs/store lies inside" in done.stderr
