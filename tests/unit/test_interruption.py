@@ -61,7 +61,8 @@ import hashlib, logging, os, signal, subprocess, sys, threading, time
 from lloco_core import interruption
 from lloco_core.interruption import interruptible
 {textwrap.dedent(before)}
-child = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print(1); sys.stdout.flush(); time.sleep(600)"
+grandchild = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+child = f"import subprocess, sys, time; {{grandchild}}; print(1, flush=True); time.sleep(600)"
 with interruptible("the work is kept; run the same command again to go on"):
     process = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE, start_new_session=True)
     process.stdout.readline()

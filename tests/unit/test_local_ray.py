@@ -15,8 +15,13 @@ from lloco_core.distributed import local_ray
 from lloco_core.errors import ClusterError, LlocoError
 from lloco_core.settings import settings
 
-TIMED_OUT = "The current node timed out during startup. This could happen because some of the raylet failed to startup or the GCS has become overloaded."
-PARENT = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print(1, flush=True); time.sleep(600)"
+TIMED_OUT = "The current node timed out during startup. This could happen because some of the raylet failed to startup."
+PARENT = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(1, flush=True)
+time.sleep(600)
+"""
 
 
 class FakeStart:

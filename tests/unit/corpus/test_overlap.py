@@ -67,7 +67,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_a_store_inside_its_corpus(here: Path, corpus: str, store: str) -> None:
     corpus, store = corpus.format(here=here), store.format(here=here)
-    with pytest.raises(ConfigurationError, match="lies inside corpus.uri") as caught:
+    with pytest.raises(ConfigurationError, match=r"lies inside corpus\.uri") as caught:
         refuse_overlap(CorpusConfig(uri=corpus), store)
     assert store in str(caught.value)
     assert corpus in str(caught.value)
@@ -147,17 +147,17 @@ def test_a_manifest_and_an_inventory_on_s3(s3, tmp_path: Path) -> None:
         s3.put_object(Bucket=BUCKET, Key=f"overlap/{key}", Body=b"text")
     rows = [{"uri": f"s3://{BUCKET}/overlap/{key}"} for key in ("docs/a.txt", "lloco/_forgotten/b.txt")]
     s3.put_object(Bucket=BUCKET, Key="overlap/listed.jsonl", Body="\n".join(map(json.dumps, rows)).encode())
-    with pytest.raises(ConfigurationError, match="overlap/lloco/_forgotten/b.txt, which lies among"):
+    with pytest.raises(ConfigurationError, match=r"overlap/lloco/_forgotten/b\.txt, which lies among"):
         listing_batches(CorpusConfig(uri=f"s3://{BUCKET}/overlap/listed.jsonl"), f"s3://{BUCKET}/overlap/lloco").read_all()
     inventory = tmp_path / "inventory.csv"
     inventory.write_text("key,size,etag\noverlap/docs/a.txt,4,e1\noverlap/lloco/_forgotten/b.txt,4,e2\n")
     corpus = CorpusConfig(uri=f"s3://{BUCKET}/overlap", inventory=str(inventory))
-    with pytest.raises(ConfigurationError, match="lies inside corpus.uri"):
+    with pytest.raises(ConfigurationError, match=r"lies inside corpus\.uri"):
         refuse_overlap(corpus, f"s3://{BUCKET}/overlap/lloco")
 
 
 def test_a_night_is_refused_before_anything_is_written(here: Path) -> None:
-    with pytest.raises(ConfigurationError, match="lies inside corpus.uri"):
+    with pytest.raises(ConfigurationError, match=r"lies inside corpus\.uri"):
         ingest(here / "docs", str(here / "docs" / "store"), "n1")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(here / "prefect")}
     code = (
