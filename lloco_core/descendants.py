@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
+
+_SET_SUBREAPER, _GET_SUBREAPER = 36, 37
+"""Of prctl(2)."""
 
 
 def descendants() -> set[psutil.Process]:
@@ -26,6 +32,21 @@ def kill_descendants(but: set[psutil.Process] | frozenset[psutil.Process] = froz
             with suppress(psutil.Error):
                 process.kill()
         time.sleep(0.02)
+
+
+@contextmanager
+def adopting_orphans() -> Iterator[None]:
+    """Inside, a process below this one whose parent ends becomes its child, so that it is still found (on Linux)."""
+    if sys.platform != "linux":
+        yield
+        return
+    prctl, before = ctypes.CDLL(None).prctl, ctypes.c_int()
+    prctl(_GET_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    prctl(_SET_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_SET_SUBREAPER, before.value, 0, 0, 0)
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lloco_core.descendants import descendants, kill_descendants
+from lloco_core.descendants import adopting_orphans, descendants, kill_descendants
 from lloco_core.errors import ClusterError
 from lloco_core.settings import settings
 
@@ -32,7 +32,8 @@ def start_local_ray(cluster: ClusterConfig) -> None:
     others, began = descendants(), time.monotonic()
     for left in reversed(range(STARTS)):
         try:
-            _start(cluster)
+            with adopting_orphans():  # Ray's node ends itself when its agents are late, and these start on
+                _start(cluster)
         except Exception as error:  # noqa: BLE001 - Ray raises a bare Exception when a process of it is too slow
             _remove_what_is_left(others)
             reason = error

@@ -24,6 +24,13 @@ time.sleep(600)
 """
 
 
+ORPHANING = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdout=subprocess.DEVNULL)
+print(child.pid, flush=True)
+"""
+
+
 class FakeStart:
     """Starts a process with a child, as Ray does, and fails so many times."""
 
@@ -60,6 +67,22 @@ def test_what_a_failed_start_left_is_gone_before_the_next_one(start: FakeStart) 
         assert start.alive() == [0] * failures + [2]
         assert other.poll() is None
         other.kill()
+
+
+def test_what_outlives_its_parent_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's node ends itself when its agents are late; they start on without it."""
+    orphans: list[psutil.Process] = []
+
+    def start(cluster: ClusterConfig) -> None:
+        if orphans:
+            return
+        with subprocess.Popen([sys.executable, "-c", ORPHANING], stdout=subprocess.PIPE) as process:
+            orphans.append(psutil.Process(int(process.stdout.readline())))
+        raise Exception(TIMED_OUT)
+
+    monkeypatch.setattr(local_ray, "_start", start)
+    local_ray.start_local_ray(ClusterConfig())
+    assert [one for one in orphans if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize("start", [[Exception(TIMED_OUT)] * 9], indirect=True)
