@@ -45,9 +45,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 setup: $(INSTALLED) ## Create the virtual environment with everything in it
 
 .PHONY: run
-run: setup ## Run a night: make run [CORPUS=folder|s3://...] [STORE=folder|s3://...] [CONFIG=file.yaml] [ARGS="--option value"]
-	@if [ "$(CORPUS)" = "$(RUN_DIR)/corpus" ]; then $(BIN)/python -m lloco_core.corpus.demo "$(CORPUS)"; fi
+run: setup corpus ## Run a night: make run [CORPUS=folder|s3://...] [STORE=folder|s3://...] [CONFIG=file.yaml] [ARGS="--option value"]
 	$(BIN)/python -m flows.nightly --config "$(CONFIG)" --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
+
+.PHONY: corpus
+corpus: setup ## Export the corpus of `make run` and of the deployments, where no other one is given
+	@if [ "$(CORPUS)" = "$(RUN_DIR)/corpus" ]; then $(BIN)/python -m lloco_core.corpus.demo "$(CORPUS)"; fi
 
 .PHONY: test
 test: setup ## Run the tests, unit tests beside those that start services (under 12 minutes on 2 cores)
@@ -76,7 +79,7 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 
 .PHONY: stack
-stack: setup ## Start a Prefect server and a process worker on this machine, and deploy the flows
+stack: setup corpus ## Start a Prefect server and a process worker on this machine, and deploy the flows
 	$(BIN)/python infra/local_stack.py
 
 .PHONY: plan

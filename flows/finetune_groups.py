@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prefect import flow, get_run_logger
 
-from flows.register_adapters import register_waiting
+from flows.command import run_command
+from flows.register_adapters import print_registered, register_waiting
 from lloco_core.config import NightlyConfig
 from lloco_core.errors import LlocoError
 from lloco_core.observe.report import AdapterOutcome, RunReport
@@ -56,3 +57,13 @@ def refuse_failed_groups(report: RunReport) -> None:
     if failed:
         lines = "; ".join(f"{outcome.group}: {outcome.verdict}" for outcome in failed)
         raise LlocoError(f"{len(failed)} of {len(report.adapters)} groups have no new adapter and keep the old one: {lines}")
+
+
+def main() -> None:
+    """Finetune from the command line and print what was registered."""
+    kept = "checkpoints and registered adapters are kept; run the same command again to go on"
+    run_command(finetune_groups, NightlyConfig, print_registered, kept)
+
+
+if __name__ == "__main__":
+    main()

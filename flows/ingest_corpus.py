@@ -6,7 +6,9 @@ from contextlib import ExitStack
 
 from prefect import flow, get_run_logger
 
+from flows.command import run_command
 from lloco_core.config import NightlyConfig
+from lloco_core.corpus.overlap import refuse_overlap
 from lloco_core.observe.report import RunReport, enforce_quarantine
 from tasks import ingest as steps
 from tasks.report import publish_report
@@ -17,6 +19,7 @@ def ingest_corpus(config: NightlyConfig) -> str:
     """Bring the store up to date with the corpus; returns the published night."""
     from lloco_core.distributed.session import ray_session
 
+    refuse_overlap(config.corpus, config.store.uri)
     report = RunReport.start(config)
     with ray_session(config.cluster):
         ingest(config, report)
@@ -43,3 +46,15 @@ def ingest(config: NightlyConfig, report: RunReport) -> None:
             report.night = steps.publish(session)
     if not report.plan.shards:
         get_run_logger().info("nothing to encode: %s", report.plan.describe())
+
+
+def main() -> None:
+    """Ingest a corpus from the command line and print the night."""
+    from lloco_core.observe.terminal import print_pairs
+
+    kept = "committed shards are kept; run the same command again to go on"
+    run_command(ingest_corpus, NightlyConfig, lambda night: print_pairs("Ingest", [("night", night)]), kept)
+
+
+if __name__ == "__main__":
+    main()

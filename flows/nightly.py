@@ -12,6 +12,7 @@ from flows.finetune_groups import finetune, refuse_failed_groups
 from flows.ingest_corpus import ingest
 from flows.register_adapters import register_waiting
 from lloco_core.config import NightlyConfig
+from lloco_core.corpus.overlap import refuse_overlap
 from lloco_core.observe.report import RunReport, enforce_quarantine
 from tasks.closing import closing_answers
 from tasks.report import publish_report
@@ -22,6 +23,7 @@ def nightly(config: NightlyConfig) -> RunReport:
     """Run a night. Everything readable is committed and served before a problem fails the run."""
     from lloco_core.distributed.session import ray_session
 
+    refuse_overlap(config.corpus, config.store.uri)
     report = RunReport.start(config)
     with ray_session(config.cluster):
         ingest(config, report)

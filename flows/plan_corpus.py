@@ -9,6 +9,7 @@ from prefect import flow
 
 from flows.command import run_command
 from lloco_core.config import NightlyConfig
+from lloco_core.corpus.overlap import refuse_overlap
 from lloco_core.observe.preview import Preview
 from tasks import ingest as steps
 
@@ -18,6 +19,7 @@ def plan_corpus(config: NightlyConfig) -> Preview:
     """Compare the corpus with the store and estimate the work."""
     from lloco_core.distributed.session import ray_session
 
+    refuse_overlap(config.corpus, config.store.uri)
     with ray_session(config.cluster):
         return steps.preview(config)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows.command import run_command
 from lloco_core.config import NightlyConfig
 from lloco_core.observe.report import RunReport
 from tasks import register as steps
@@ -30,3 +31,19 @@ def register_waiting(report: RunReport) -> None:
         steps.publish_adapters(store)
         if report.adapters:
             steps.publish_outcomes(report.adapters)
+
+
+def print_registered(adapters: list[str]) -> None:
+    """Print the adapters that a run registered."""
+    from lloco_core.observe.terminal import print_pairs
+
+    print_pairs("Adapters", [(adapter, "registered") for adapter in adapters] or [("registered", "none")])
+
+
+def main() -> None:
+    """Register from the command line and print what was registered."""
+    run_command(register_adapters, NightlyConfig, print_registered, "registered adapters are kept; run the same command again to go on")
+
+
+if __name__ == "__main__":
+    main()

@@ -115,7 +115,7 @@ def main() -> None:
     options = parser.parse_args()
     with LocalStack(options.home, options.port) as stack:
         print(f"Prefect is at {stack.url}; logs are in {options.home}. Run a night with:")  # noqa: T201
-        print(f"  PREFECT_API_URL={stack.url}/api prefect deployment run nightly/nightly --watch")  # noqa: T201
+        print(f"  PREFECT_API_URL={stack.url}/api {Path(sys.executable).with_name('prefect')} deployment run nightly/nightly --watch")  # noqa: T201
         try:
             stack.wait()
         except KeyboardInterrupt:

@@ -15,6 +15,10 @@ class StorageError(LlocoError):
     """A folder, bucket, or object cannot be reached, read, or written."""
 
 
+class ClusterError(LlocoError):
+    """Ray cannot be started on this machine."""
+
+
 class ParserStartError(LlocoError):
     """A worker cannot start the process that parses documents."""
 

@@ -24,7 +24,7 @@ from types import FrameType
 
 from lloco_core.descendants import kill_descendants
 
-UNWIND_SECONDS = 6.0
+UNWIND_SECONDS = 4.0
 REPEAT_SECONDS = 1.0
 """A signal that comes again within this time is the same one: `timeout` and others send it to the process and to its group."""
 
@@ -41,6 +41,7 @@ class Interruption:
         self.kept = NOTHING_BEGUN
         self.signum = 0
         """The signal that ends this process, once it came."""
+        self._unwinding = False
         self._announcing = threading.RLock()  # the handler may interrupt itself
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
@@ -60,10 +61,11 @@ class Interruption:
         os._exit(128 + self.signum)
 
     def _unwind(self, signum: int, _frame: FrameType | None) -> None:
-        first = self._announce(signum)
+        self._announce(signum)
         if not self.unwinds:
             self.end()
-        if first:
+        if not self._unwinding:
+            self._unwinding = True
             raise KeyboardInterrupt
 
     def _watch(self) -> None:
@@ -81,18 +83,17 @@ class Interruption:
                 if end_at == float("inf"):
                     again_at, end_at = time.monotonic() + REPEAT_SECONDS, time.monotonic() + UNWIND_SECONDS
 
-    def _announce(self, signum: int) -> bool:
-        """Print the line and silence what follows; False where that was done before."""
+    def _announce(self, signum: int) -> None:
+        """Print the line and silence what follows, once."""
         with self._announcing:
             if self.signum:
-                return False
+                return
             self.signum = signum
             with suppress(OSError):  # a terminal that is gone
                 os.write(2, f"\ninterrupted by {NAMES[signal.Signals(signum)]}: {self.kept}\n".encode())
             silence = os.open(os.devnull, os.O_WRONLY)
             for stream in (1, 2):
                 os.dup2(silence, stream)
-            return True
 
 
 @cache

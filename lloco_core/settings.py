@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     teacher_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("LLOCO_TEACHER_API_KEY", "OPENAI_API_KEY"))
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
     cache_home: str | None = Field(None, validation_alias="XDG_CACHE_HOME")
+    temporary_folder: str = Field("/tmp", validation_alias=AliasChoices("RAY_TMPDIR", "TMPDIR"))  # noqa: S108 (where Ray looks)
+    """Below it lie the logs of a local Ray."""
     git_commit: str = Field("unknown", validation_alias="LLOCO_GIT_COMMIT")
 
     @field_validator("aws_endpoint_url", "ray_address")

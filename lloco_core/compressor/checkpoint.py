@@ -3,7 +3,8 @@
 Layouts, recognised from the files and keys:
 - stock causal LM keys plus a top-level `embed_summary.weight`, as published: safetensors or `.bin`, sharded or not;
 - the same with matrices as int8 with one scale per row (`<key>` int8 and `<key>_scale`), as the reference model ships.
-Safetensors are preferred; `.bin` files are read with `weights_only=True`. Writing is in `export`, the ICAE layout in `icae_checkpoint`.
+`weight_files` says which files are taken; `.bin` files are read with `weights_only=True`. Writing is in `export`, the ICAE layout in
+`icae_checkpoint`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lloco_core.compressor import gguf
 from lloco_core.compressor.bases import KNOWN_BASES, packaged_base
 from lloco_core.compressor.delta import WEIGHTS as DELTA_WEIGHTS
 from lloco_core.compressor.delta import add_delta, is_delta, read_record
+from lloco_core.compressor.weight_files import NOT_FROM_HUB, wanted_from_hub, weight_files
 from lloco_core.config import REFERENCE_MODEL
 from lloco_core.errors import CheckpointError
 from lloco_core.fingerprint import digest
@@ -34,7 +36,6 @@ MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 ENCODING_VERSION = 1
 """Part of every fingerprint: raise it when a change of this package changes the vectors."""
 
-_WEIGHT_PATTERNS = ("*.safetensors", "pytorch_model*.bin")
 _HUB_PATTERNS = ["config.json", "tokenizer*", "special_tokens_map.json", "generation_config.json", "*.index.json"]
 
 
@@ -71,15 +72,23 @@ def _hub_snapshot(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        for weights in _WEIGHT_PATTERNS:  # without a connection this finds what an earlier call fetched
-            folder = Path(snapshot_download(name, allow_patterns=[*_HUB_PATTERNS, weights]))
-            if any(folder.glob(weights)):
+        folder = Path(snapshot_download(name, allow_patterns=_HUB_PATTERNS))  # without a connection, all that earlier calls fetched
+        for patterns in wanted_from_hub(folder):
+            if _has_weights(folder):
                 break
+            snapshot_download(name, allow_patterns=patterns, ignore_patterns=NOT_FROM_HUB)
         return folder
     except HFValidationError as error:
         raise CheckpointError(f"encoder.model {name!r} is neither a folder nor a hub name of the form owner/model: {error}") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(f"encoder.model {name!r}: not in the local cache, and the hub answered: {error}") from error
+
+
+def _has_weights(folder: Path) -> bool:
+    try:
+        return bool(weight_files(folder))
+    except CheckpointError:
+        return False
 
 
 def read_config(folder: Path) -> PretrainedConfig:
@@ -244,25 +253,9 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The weight files of a checkpoint, sorted; safetensors where both kinds are there. Of a delta those of its base go first."""
-    if is_delta(folder):
-        return [*weight_files(delta_base(folder)), folder / DELTA_WEIGHTS]
-    for pattern in _WEIGHT_PATTERNS:
-        if files := sorted(folder.glob(pattern)):
-            _refuse_missing_shards(folder, files)
-            return files
-    raise CheckpointError(f"{folder} holds no weights: looked for {' and '.join(_WEIGHT_PATTERNS)}")
-
-
-def _refuse_missing_shards(folder: Path, files: list[Path]) -> None:
-    for index in folder.glob(f"*{files[0].suffix}.index.json"):
-        try:
-            shards = set(json.loads(index.read_text())["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{index} is no index of weight files: {error!r}; download it again") from error
-        if absent := sorted(shards - {file.name for file in files}):
-            raise CheckpointError(f"{folder}: {index.name} names {len(absent)} absent files, first {absent[0]}; download them")
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The weight files of a checkpoint; of a delta those of its base and its own."""
+    return [*weight_files(delta_base(folder)), folder / DELTA_WEIGHTS] if is_delta(folder) else weight_files(folder)
 
 
 def tokenizer_home(folder: Path) -> Path:
@@ -277,7 +270,7 @@ def checkpoint_digest(folder: Path) -> str:
 
 
 def _hashes(folder: Path) -> Iterator[tuple[Path, str]]:
-    for path in [folder / "config.json", tokenizer_home(folder) / "tokenizer.json", *weight_files(folder)]:
+    for path in [folder / "config.json", tokenizer_home(folder) / "tokenizer.json", *checkpoint_files(folder)]:
         if path.is_file():
             yield path, file_digest(path)
 

@@ -18,6 +18,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lloco_core.compressor.checkpoint import checkpoint_digest, file_digest, locate_checkpoint, read_tensors
+from lloco_core.compressor.weight_files import named_by_convention, under_other_names
 from lloco_core.errors import CheckpointError
 from lloco_core.fingerprint import digest
 
@@ -79,7 +80,7 @@ def is_icae(folder: Path) -> bool:
             return True
     except (OSError, ValueError, TypeError):
         pass  # whoever reads it as a language model's says what is wrong
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in [] if named_by_convention(folder) else under_other_names(folder):
         if _has_memory_tokens(file):
             example = (
                 '{"lloco_encoder": "icae", "base_model": "mistralai/Mistral-7B-Instruct-v0.2", "lora_alpha": 32, "memory_tokens": 128}'
@@ -128,7 +129,7 @@ def base_folder(folder: Path) -> Path:
 def weights_file(folder: Path) -> Path:
     """The weight file of an ICAE folder."""
     name = read_icae_config(folder).weights
-    found = [folder / name] if name else sorted(folder.glob("*.safetensors"))
+    found = [folder / name] if name else under_other_names(folder)
     if len(found) != 1 or not found[0].is_file():
         names = ", ".join(path.name for path in found) or "none"
         raise CheckpointError(f"{folder}: expected one weight file (*.safetensors), found {names}; name it as `weights` in config.json")

@@ -10,12 +10,12 @@ import torch
 from lloco_core.compressor.autocompressor import AutoCompressor, segment_length_of
 from lloco_core.compressor.checkpoint import (
     checkpoint_digest,
+    checkpoint_files,
     encoder_fingerprint,
     load_model,
     locate_checkpoint,
     read_config,
     summary_length_of,
-    weight_files,
 )
 from lloco_core.compressor.encoder import ContextEncoder
 from lloco_core.compressor.icae import Icae, load_icae
@@ -94,7 +94,7 @@ def tokenizer_folder(path_or_hub_name: str) -> Path:
 
 
 def describe_encoder(path_or_hub_name: str) -> str:
-    """Kind, shape, and size of an encoder in words.
+    """Kind, shape, files, and size of an encoder in words.
 
     Raises:
         CheckpointError: files are missing or of another layout.
@@ -102,6 +102,9 @@ def describe_encoder(path_or_hub_name: str) -> str:
     folder = locate_checkpoint(path_or_hub_name)
     kind, own = ("icae on ", [weights_file(folder)]) if is_icae(folder) else ("", [])
     base = tokenizer_folder(path_or_hub_name)
-    config, files = read_config(base), [*own, *weight_files(base)]
+    config, files = read_config(base), [*own, *checkpoint_files(base)]
     size = sum(file.stat().st_size for file in files) / 1e6
-    return f"{kind}{config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, {len(files)} files, {size:,.0f} MB"
+    names = ", ".join(str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file) for file in files)
+    return (
+        f"{kind}{config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, {len(files)} files, {size:,.0f} MB: {names}"
+    )

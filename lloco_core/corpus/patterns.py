@@ -8,6 +8,8 @@ from functools import cached_property
 from lloco_core.config import CorpusConfig
 from lloco_core.errors import ConfigurationError
 
+_FORGOTTEN = re.compile(r"(^|/)_forgotten/[0-9a-f]{24}\.(json|txt)$")
+
 
 class PathFilter:
     """The patterns of a corpus, compiled once."""
@@ -34,7 +36,10 @@ class PathFilter:
 
 
 def is_hidden(key: str) -> bool:
-    """Hidden files and folders, our own temporary files (`.writing-*`), and the lock files of Word (`~$*`)."""
+    """Hidden files and folders, our own temporary files (`.writing-*`), the lock files of Word (`~$*`), and what a store, wherever it
+    was copied to, says of a forgotten document."""
+    if _FORGOTTEN.search(key):
+        return True
     return any(part.startswith((".", "~$")) and part not in (".", "..") for part in key.split("/"))  # steps up are refused, not left out
 
 

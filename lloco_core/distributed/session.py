@@ -9,6 +9,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lloco_core.distributed.local_ray import local_cores, start_local_ray
 from lloco_core.errors import ConfigurationError
 from lloco_core.settings import LOCAL_RAY_ENVIRONMENT, RAY_ENVIRONMENT, settings
 
@@ -36,23 +37,11 @@ def ray_session(cluster: ClusterConfig) -> Iterator[None]:
         _refuse_silent_address(settings().ray_address)
         ray.init(address=settings().ray_address, log_to_driver=False, logging_level=logging.ERROR)
     else:
-        ray.init(
-            address="local",
-            num_cpus=local_cores() + 2,  # reading and writing run beside encoders that take all cores
-            object_store_memory=cluster.object_store_mb * 2**20,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        start_local_ray(cluster)
     try:
         yield
     finally:
         ray.shutdown()
-
-
-def local_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cluster_gpus() -> float:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from lloco_core.compressor.checkpoint import load_base, locate_checkpoint, read_tensors, weight_files
+from lloco_core.compressor.checkpoint import load_base, locate_checkpoint, read_tensors
 from lloco_core.compressor.export import export_checkpoint
 from lloco_core.compressor.icae_checkpoint import check_tensors, is_icae, read_icae_config, weights_file
 from lloco_core.compressor.loading import load_encoder, tokenizer_folder
 from lloco_core.compressor.tokenizing import load_tokenizer
+from lloco_core.compressor.weight_files import weight_files
 from lloco_core.config import REFERENCE_MODEL
 from lloco_core.encoder_training.attention import use_causal_attention
 from lloco_core.encoder_training.autocompressor import AutoCompressorObjective

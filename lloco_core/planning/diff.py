@@ -156,7 +156,7 @@ class CorpusDiff:
         options |= {"autoinstall_known_extensions": False, "preserve_insertion_order": False}
         self._tables = duckdb.connect(f"{self._folder.name}/plan.duckdb", config=options)
         self._run("SET enable_progress_bar = false")
-        self._load("listing_raw", listing_batches(self.corpus))
+        self._load("listing_raw", listing_batches(self.corpus, self.store.root))
         self._run(_LISTING, forgotten=sorted(forgotten_names(self.store.objects)))
         self._load("stored", stored_documents(self.store))
         self._load("rejected", stored_quarantine(self.store))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lloco_core.corpus.overlap import refuse_overlap
 from lloco_core.errors import PlanRefused
 from lloco_core.fingerprint import digest
 from lloco_core.planning.diff import CorpusDiff
@@ -96,6 +97,7 @@ def plan_corpus(corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder
     """List the corpus, keep what is new, changed, gone, or encoded with another encoder, and write the plan.
 
     Raises:
+        ConfigurationError: corpus and store hold each other.
         PlanRefused: more documents are gone than `corpus.delete_rate` allows.
     """
     return _plan(corpus, layout, store, encoder_fingerprint, write_plan)
@@ -105,7 +107,7 @@ def preview_corpus(corpus: CorpusConfig, layout: StoreConfig, store: Store, enco
     """What `plan_corpus` would say; nothing is written.
 
     Raises:
-        PlanRefused: as by `plan_corpus`.
+        ConfigurationError, PlanRefused: as by `plan_corpus`.
     """
     return _plan(corpus, layout, store, encoder_fingerprint, lambda _store, plan_id, _cut, _diff: StoredPlan(store, plan_id, (), 0))
 
@@ -114,6 +116,7 @@ Keep = Callable[["Store", str, "Cut", CorpusDiff], StoredPlan]
 
 
 def _plan(corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder_fingerprint: str, keep: Keep) -> Plan:
+    refuse_overlap(corpus, store.root)
     with CorpusDiff(corpus, store, encoder_fingerprint) as diff:
         counts = diff.counts()
         _refuse_mass_removal(corpus, counts)

@@ -180,3 +180,25 @@ def test_a_holder_that_could_not_fence_does_not_look_released(store: Store, two_
 def commit_lease_without(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(fencing, "fence", fence)
     return commit_lease(store, "run-3", 5)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("table", ["segments", "documents", "ledger"])
+def test_what_an_interrupt_left_on_its_way_is_refused(store: Store, two_shards, table: str, interrupt: type[BaseException]) -> None:
+    """Lance's threads go on with a write that its caller left; the lease looks released, so the next run does not fence."""
+    on_its_way = store.dataset(table)
+    rows_before = on_its_way.count_rows()
+    with pytest.raises(interrupt), commit_lease(store, "run-1", 5):
+        raise interrupt
+    with commit_lease(store, "run-2", 5) as next_one:
+        assert not next_one.took_over
+    with pytest.raises(OSError, match="Incompatible transaction"):
+        on_its_way.delete("true")
+    assert store.dataset(table).count_rows() == rows_before
+
+
+def test_an_error_that_is_no_interrupt_needs_no_fence(store: Store, two_shards) -> None:
+    versions = [store.dataset(name).version for name in ("segments", "ledger")]
+    with pytest.raises(CommitError), commit_lease(store, "run-1", 5):
+        raise CommitError("as any other")
+    assert [store.dataset(name).version for name in ("segments", "ledger")] == versions
