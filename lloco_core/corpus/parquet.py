@@ -104,7 +104,9 @@ def _bytes_in(column: pa.Array) -> int:
     if not pa.types.is_dictionary(column.type):
         return column.nbytes
     values = column.dictionary
-    lengths = pc.binary_length(values) if not pa.types.is_fixed_size_binary(values.type) else pa.array([values.type.byte_width] * len(values))
+    lengths = (
+        pc.binary_length(values) if not pa.types.is_fixed_size_binary(values.type) else pa.array([values.type.byte_width] * len(values))
+    )
     return pc.sum(lengths.take(column.indices)).as_py() or 0
 
 

@@ -27,6 +27,8 @@ CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 
 _FIRST_STEP, _LARGEST_STEP = 4 * 2**10, 256 * 2**10
 """Bytes handed to a member at once, growing: what lies behind its end is copied."""
+_SMALL_STEP = 256
+"""To get near a damage: what a member unpacked before it in the same step is not given out."""
 _MB = 2**20
 _ZEROS = re.compile(b"\x00*")
 _BEGINNING = {"gzip": re.compile(b"\x1f\x8b"), "bz2": re.compile(b"BZ")}
@@ -106,8 +108,8 @@ def unpack(data: bytes, codec: str, max_bytes: int, max_memory_mb: int, in_lines
             raise Rejected(Reason.TOO_LARGE_UNPACKED, message, max(1, _lines(*pieces, piece)) if in_lines else 1)
         if error is not None:
             _refuse_limit(error, codec, max_memory_mb)
-            of_this_and_later = _lines(piece) * (len(data) - start) // max(1, position - start)
-            return Unpacked(b"".join(pieces), _damage(codec, str(error), of_this_and_later if in_lines else 0))
+            lost = _lines_damaged(codec, max_memory_mb, data, start, max_bytes) if in_lines else 0
+            return Unpacked(b"".join(pieces), _damage(codec, str(error), lost))
         pieces.append(piece)
         if not member.eof:
             missing = _lines_cut_off(codec, data[start:], piece) if in_lines else 0
@@ -129,15 +131,15 @@ def _open(codec: str, max_memory_mb: int) -> _Member:
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window_log})
 
 
-def _read(member: _Member, data: bytes, position: int, room: int) -> tuple[bytes, int, Exception | None]:
-    """What a member holds, at most `room` bytes of it; where it ended; and what went wrong."""
+def _read(member: _Member, data: bytes, position: int, room: int, largest_step: int = _LARGEST_STEP) -> tuple[bytes, int, Exception | None]:
+    """What a member holds, at most `room` bytes of it; where it ended, or was last seen sound; and what went wrong."""
     pieces: list[bytes] = []
-    step = _FIRST_STEP
+    step = min(_FIRST_STEP, largest_step)
     try:
         while not member.eof and position < len(data) and room > 0:
             chunk = data[position : position + step]
-            position, step = position + len(chunk), min(2 * step, _LARGEST_STEP)
             pieces.append(member.decompress(chunk, room))
+            position, step = position + len(chunk), min(2 * step, largest_step)
             room -= len(pieces[-1])
     except _ERRORS as error:
         return b"".join(pieces), position, error
@@ -150,6 +152,12 @@ def _next_member(data: bytes, position: int, codec: str) -> int | None:
         return position
     hidden = _WHOLE_HEAD[codec].search(data, position)  # behind a member whose own head is damaged
     return position if hidden else None
+
+
+def _lines_damaged(codec: str, max_memory_mb: int, data: bytes, start: int, max_bytes: int) -> int:
+    """Lines of a damaged member and all behind it, as dense as those in front of the damage; 0 if it can be seen nowhere."""
+    piece, position, _ = _read(_open(codec, max_memory_mb), data, start, max_bytes, _SMALL_STEP)
+    return _lines(piece) * (len(data) - start) // max(1, position - start)
 
 
 def _lines_cut_off(codec: str, member: bytes, piece: bytes) -> int:
@@ -170,7 +178,8 @@ def _damage(codec: str, what: str, n_lines: int) -> Rejected:
 def _refuse_limit(error: Exception, codec: str, max_memory_mb: int) -> None:
     if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
         what = {"zstd": "window", "xz": "dictionary"}.get(codec, "memory")
-        message = f"its {what} is larger than corpus.parse_memory_mb {max_memory_mb} allows (2048 MB are the most that zstd can take)"
+        bound = " (2048 MB are the most that zstd itself can take)" if codec == "zstd" else ""
+        message = f"its {what} is larger than corpus.parse_memory_mb {max_memory_mb} allows{bound}"
         raise Rejected(Reason.ARCHIVE_MEMORY, f"{message}; raise it, or compress the file again with a smaller {what}") from error
     if _UNSUPPORTED.search(str(error)):
         message = f"{codec} data of a kind that is not read: {error}; compress the file again without dictionaries or special filters"
