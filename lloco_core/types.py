@@ -65,6 +65,8 @@ class Rejection:
     """Reason code, stable enough to alert on, such as `empty` or `pdf_damaged`."""
     message: str
     """What was found, the value, and the next step."""
+    n_documents: int = 1
+    """Documents that are lost by it: more than one where the rows of a container could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 from lloco_core.answer.ask import Asker
+from lloco_core.corpus.jsonl import jsonl_rows
 from lloco_core.corpus.reasons import Rejected
-from lloco_core.corpus.rows import jsonl_rows
 from lloco_core.errors import ConfigurationError, in_one_line
 from lloco_core.finetune.rows import read_examples, split_holdout
 from lloco_core.objects import open_at

@@ -1,4 +1,4 @@
-"""Bytes to text: decompression with a bound, character encodings, and the one normal form of document text.
+"""Bytes to text: character encodings, and the one normal form of document text.
 
 The normal form is NFC, `\\n` line ends, no control characters but `\\n` and `\\t`; nothing else is altered, literal
 `<s>` and `</s>` included. Normalising twice changes nothing. The format readers call these functions.
@@ -98,21 +98,3 @@ def _decode_by_statistics(data: bytes) -> str:
         if (match.chaos, match.coherence) == (best.chaos, best.coherence) and "cp1252" in match.could_be_from_charset:
             return str(match)
     return str(best)
-
-
-def decompress(data: bytes, codec: str, max_bytes: int) -> bytes:
-    """Decompress `gzip` or `zstd` data of any number of members, holding at most `max_bytes` + 1 bytes of it.
-
-    Raises:
-        Rejected: `archive_damaged` or `too_large_unpacked`.
-    """
-    import pyarrow as pa
-
-    try:
-        with pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
-            unpacked = stream.read(max_bytes + 1)
-    except OSError as error:
-        raise Rejected(Reason.ARCHIVE_DAMAGED, f"{codec} data cannot be unpacked: {error}; fetch the file again") from error
-    if len(unpacked) > max_bytes:
-        raise Rejected(Reason.TOO_LARGE_UNPACKED, f"unpacks to more than {max_bytes} bytes; split it or raise corpus.max_bytes")
-    return unpacked

@@ -10,6 +10,7 @@ from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.groups import group_of
 from lloco_core.corpus.reasons import Reason, Rejected
+from lloco_core.corpus.unpacking import CODECS
 from lloco_core.fingerprint import digest
 from lloco_core.types import Document, SourceObject
 
@@ -63,7 +64,7 @@ def valid_id(given: object) -> str:
 def file_stem(relative_path: str) -> str:
     """File name without its format and compression suffixes."""
     path = PurePosixPath(relative_path)
-    if path.suffix.lower() in (".gz", ".zst"):
+    if path.suffix.lower() in CODECS:
         path = path.with_suffix("")
     return path.stem
 

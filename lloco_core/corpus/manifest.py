@@ -14,8 +14,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from lloco_core.corpus.jsonl import jsonl_rows
+from lloco_core.corpus.parquet import parquet_rows
 from lloco_core.corpus.reasons import Rejected
-from lloco_core.corpus.rows import jsonl_rows, parquet_rows
 from lloco_core.credentials import MESSAGE, has_credentials
 from lloco_core.errors import ConfigurationError
 from lloco_core.fingerprint import digest
@@ -28,6 +29,8 @@ _MAX_KEY_BYTES = 1024
 """Of an S3 key."""
 _SHOWN = 200
 """Characters of a URI in a message."""
+_EXACT = ("doc_id", "group", "title")
+"""Columns of a Parquet manifest beside `uri` whose text has to be UTF-8."""
 _MAX_BYTES = 2**30
 """Upper bound of an unpacked Parquet manifest."""
 
@@ -63,7 +66,7 @@ def read_manifest(uri: str, look: Callable[[str], ObjectInfo | None]) -> Iterato
 
 def _rows(uri: str, data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        for number, row in jsonl_rows(data) if uri.endswith(".jsonl") else parquet_rows(data, _MAX_BYTES, required="uri"):
+        for number, row in jsonl_rows(data) if uri.endswith(".jsonl") else parquet_rows(data, _MAX_BYTES, "uri", _EXACT):
             if isinstance(row, Rejected):
                 raise row
             yield number, row

@@ -17,7 +17,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     """More bytes as stored than `corpus.max_bytes`; such an object is not read."""
     TOO_LARGE_UNPACKED = "too_large_unpacked"
-    """More than `corpus.max_bytes` after decompression (.gz, .zst, .docx, .pdf, .parquet)."""
+    """More than `corpus.max_bytes` after decompression (.gz, .zst, .bz2, .xz, .docx, .pdf, .parquet)."""
     EMPTY = "empty"
     """No bytes, nothing but white space, or a container without rows."""
     UNKNOWN_FORMAT = "unknown_format"
@@ -27,7 +27,12 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     """Not binary, but no character encoding gives plausible text."""
     ARCHIVE_DAMAGED = "archive_damaged"
-    """A .gz or .zst that is truncated, corrupt, or of another format."""
+    """A .gz, .zst, .bz2, or .xz that is truncated, corrupt, or of another format. Of a container of lines those before the damage are
+    read, and those that are lost are counted where their number is known or can be estimated."""
+    ARCHIVE_MEMORY = "archive_memory"
+    """Unpacking takes a larger window (.zst) or dictionary (.xz) than `corpus.parse_memory_mb`; the file is sound."""
+    ARCHIVE_UNSUPPORTED = "archive_unsupported"
+    """Packed with a dictionary of its own, or with filters that are not known; the file is sound."""
     HTML_NO_TEXT = "html_no_text"
     """A page without any visible text."""
     PDF_DAMAGED = "pdf_damaged"
@@ -39,9 +44,9 @@ class Reason(StrEnum):
     DOCX_DAMAGED = "docx_damaged"
     """Not a Word document, truncated, or password-protected."""
     PARQUET_DAMAGED = "parquet_damaged"
-    """Not a Parquet file, truncated, or corrupt."""
+    """Not a Parquet file, truncated, or corrupt; or rows of one that stand in a damaged part, and are counted."""
     ROW_MALFORMED = "row_malformed"
-    """A line of a .jsonl file that is not a JSON object in UTF-8."""
+    """A line of a .jsonl file that is not a JSON object in UTF-8, or a row whose text, id, or group is not UTF-8."""
     ROW_WITHOUT_TEXT = "row_without_text"
     """A row whose text field is missing, empty, or not a string; or a Parquet file without that column."""
     ID_INVALID = "id_invalid"
@@ -61,9 +66,18 @@ class Reason(StrEnum):
 
 
 class Rejected(Exception):
-    """Raised while parsing to reject the document, or the row, at hand."""
+    """Raised while parsing to reject the document, or the row, at hand. `n_documents` counts what is lost with it: the rows that were
+    not read."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, n_documents: int = 1) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.n_documents = n_documents
+
+
+def parser_failed(error: Exception) -> Rejected:
+    """What a parser library threw, as a reason."""
+    first_line = str(error).partition("\n")[0][:300]
+    message = f"{type(error).__name__}: {first_line}; check that the file opens in its own program, or exclude it"
+    return Rejected(Reason.PARSER_FAILED, message)

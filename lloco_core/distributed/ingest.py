@@ -25,10 +25,10 @@ from lloco_core.objects.conditional import check_conditional_writes
 from lloco_core.observe.busy import EncoderBusy
 from lloco_core.observe.cost import GroupCosts, Price
 from lloco_core.observe.preview import Preview
-from lloco_core.planning import Plan, plan_corpus, preview_corpus
+from lloco_core.planning import Plan, plan_again, plan_corpus, preview_corpus
 from lloco_core.store.commit import Committer, OnCommit, begin_plan, nobody, recover_plans
 from lloco_core.store.costs import store_costs
-from lloco_core.store.duplicates import settle_duplicates
+from lloco_core.store.duplicates import freed_claims, settle_duplicates
 from lloco_core.store.fencing import commit_lease
 from lloco_core.store.forgetting.forget import erase_interrupted
 from lloco_core.store.forgetting.forgotten import forgotten_names
@@ -91,9 +91,9 @@ class IngestTotals:
             setattr(self, name, getattr(self, name) + getattr(record, name))
         self.encoder_busy.add(record)
         self.costs.charge_shard(record.group_tokens, record.encode_seconds, None)
-        self.n_quarantined += len(record.rejections)
-        for rejection in record.rejections:
-            self.reasons[rejection.code] = self.reasons.get(rejection.code, 0) + 1
+        self.n_quarantined += record.n_quarantined
+        for reason, count in record.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,20 +180,43 @@ def plan_ingest(ingest: Ingest) -> Plan:
 def compress_and_commit(ingest: Ingest, plan: Plan, on_commit: Callable[[Progress], None]) -> IngestTotals:
     """Run the compression graph and commit its shards in batches, then what is gone. Repeating it commits only what is missing."""
     totals = IngestTotals()
-    if plan.has_work:
-        marker = begin_plan(ingest.store, plan.plan_id, ingest.run_id, plan.n_shards)
-        committer = Committer(ingest.store, ingest.lease, marker, ingest.metrics.committed)
-        started = time.monotonic()
-        for batch in _batches(_records(ingest, plan, marker), ingest.config.store.commit_every):
-            committer.commit(batch)
-            for record in batch:
-                totals.add(record)
-            ingest.metrics.encoders_busy(totals.encoder_busy)
-            on_commit(Progress(totals.n_shards, plan.n_shards, totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
-        committer.close()
+    _commit_plan(ingest, plan, totals, on_commit)
     totals.switched_groups = switch_groups(ingest.store, ingest.lease, ingest.models.encoder_fingerprint)
     totals.n_quarantined += settle_duplicates(ingest.store, ingest.lease, ingest.run_id)
+    _take_over_freed_ids(ingest, totals, on_commit)
     return totals
+
+
+def _commit_plan(ingest: Ingest, plan: Plan, totals: IngestTotals, on_commit: Callable[[Progress], None]) -> None:
+    if not plan.has_work:
+        return
+    marker = begin_plan(ingest.store, plan.plan_id, ingest.run_id, plan.n_shards)
+    committer = Committer(ingest.store, ingest.lease, marker, ingest.metrics.committed)
+    started, n_before = time.monotonic(), totals.n_shards
+    for batch in _batches(_records(ingest, plan, marker), ingest.config.store.commit_every):
+        committer.commit(batch)
+        for record in batch:
+            totals.add(record)
+        ingest.metrics.encoders_busy(totals.encoder_busy)
+        n_done = totals.n_shards - n_before
+        on_commit(Progress(n_done, plan.n_shards, totals.n_documents, totals.n_encoded_tokens, time.monotonic() - started))
+    committer.close()
+
+
+def _take_over_freed_ids(ingest: Ingest, totals: IngestTotals, on_commit: Callable[[Progress], None]) -> None:
+    """Read the objects again whose documents waited for an id that this run has freed: their rejections have lost their reason.
+
+    An id of an object that is gone is taken over by the plan itself. Here it is one that a changed object has no longer.
+    """
+    tried: set[str] = set()
+    while uris := freed_claims(ingest.store, corpus_uri(ingest.config.corpus)) - tried:
+        tried |= uris
+        plan = plan_again(ingest.config.corpus, ingest.config.store, ingest.store, ingest.models.encoder_fingerprint, uris)
+        logger.info("plan %s: reading %d objects again, whose ids have become free", plan.plan_id, len(uris))
+        totals.n_unchanged -= plan.n_stored_documents  # counted already, and again by what follows
+        totals.n_quarantined -= plan.n_quarantined
+        _commit_plan(ingest, plan, totals, on_commit)
+        totals.n_quarantined += settle_duplicates(ingest.store, ingest.lease, ingest.run_id)
 
 
 def _records(ingest: Ingest, plan: Plan, marker: PlanMarker) -> Iterator[ShardRecord]:

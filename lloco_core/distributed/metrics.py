@@ -99,7 +99,7 @@ class RayMetrics(IngestMetrics):
             if record.encoder_id:
                 self._histograms["lloco_shard_encoder_seconds"].observe(record.encode_seconds)
                 self._histograms["lloco_shard_encoded_tokens"].observe(record.n_encoded_tokens)
-        for reason, count in Counter(rejection.code for record in batch for rejection in record.rejections).items():
+        for reason, count in sum((record.reasons for record in batch), Counter()).items():
             self._by_reason.inc(count, tags={"reason": reason})
         self._count_groups(batch)
 

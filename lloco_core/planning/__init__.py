@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lloco_core.planning.plan import Plan, plan_corpus, preview_corpus
+from lloco_core.planning.plan import Plan, plan_again, plan_corpus, preview_corpus
 
-__all__ = ["Plan", "plan_corpus", "preview_corpus"]
+__all__ = ["Plan", "plan_again", "plan_corpus", "preview_corpus"]

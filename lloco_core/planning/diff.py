@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from lloco_core.corpus.sources import corpus_uri
+from lloco_core.corpus.unpacking import CODECS
 from lloco_core.objects import PLACE
 from lloco_core.planning.listing import listing_batches
 from lloco_core.store.documents import stored_documents, stored_quarantine
@@ -20,7 +21,7 @@ from lloco_core.store.duplicates import CODE as DUPLICATE
 from lloco_core.store.forgetting.forgotten import forgotten_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from lloco_core.config import CorpusConfig
     from lloco_core.store.tables import Store
@@ -36,12 +37,13 @@ TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "docm":
 """Rough, by suffix; English text has about four bytes a token. Only the cut into shards and the estimate of a dry run depend on it."""
 TEXT_TOKENS_PER_BYTE = 0.25
 UNPACKED = 4
-"""Bytes that a byte of .gz or .zst stands for, roughly."""
+"""Bytes that a byte of an archive stands for, roughly."""
+ARCHIVES = "|".join(suffix.removeprefix(".") for suffix in CODECS)
 
 _LISTING = """
 CREATE TABLE listing AS
 SELECT row_number() OVER (ORDER BY relative_path, uri) - 1 AS position, *
-FROM listing_raw WHERE NOT list_contains($forgotten::VARCHAR[], sha256(uri))
+FROM listing_raw WHERE NOT list_contains($forgotten::VARCHAR[], sha256(uri)) AND (NOT $again OR uri IN (FROM chosen))
 QUALIFY row_number() OVER (PARTITION BY uri ORDER BY etag) = 1  -- an inventory may list a key twice
 """
 
@@ -63,25 +65,25 @@ _JUDGED = """
 CREATE TABLE judged AS
 SELECT l.*, f.is_stored, f.has_version, f.n_documents, coalesce(q.n, 0) AS n_rejected,
        coalesce(f.known_group, '') AS known_group,
-       CASE WHEN f.may_claim THEN 'fresh'
+       CASE WHEN f.may_claim OR $again THEN 'fresh'
             WHEN f.is_stored AND NOT (coalesce(q.n, 0) > 0 AND $retry) THEN 'unchanged'
             WHEN coalesce(q.n, 0) > 0 AND NOT f.has_version AND NOT $retry THEN 'quarantined'
             WHEN f.has_version AND NOT f.is_stored THEN 'reencode'
             ELSE 'fresh' END AS verdict,
        CASE WHEN f.has_version AND f.known_tokens > 0 THEN CAST(f.known_tokens AS BIGINT)
             ELSE CAST(ceil(l.size * coalesce(t.factor, $text)
-                      * CASE WHEN regexp_matches(lower(l.uri), '\\.(gz|zst)$') THEN $unpacked ELSE 1 END) AS BIGINT) END AS tokens
+                      * CASE WHEN regexp_matches(lower(l.uri), '\\.({archives})$') THEN $unpacked ELSE 1 END) AS BIGINT) END AS tokens
 FROM listing l
 JOIN found f ON f.position = l.position
 LEFT JOIN quarantined q ON q.source_uri = l.uri AND q.etag = l.etag
-LEFT JOIN factors t ON t.suffix = regexp_extract(lower(l.uri), '\\.([a-z0-9]+)(\\.(gz|zst))?$', 1)
-"""
+LEFT JOIN factors t ON t.suffix = regexp_extract(lower(l.uri), '\\.([a-z0-9]+)(\\.({archives}))?$', 1)
+""".replace("{archives}", ARCHIVES)
 
 _GONE = """
 CREATE TABLE gone AS
 SELECT s.doc_id, s.version_id, s.source_uri, s.etag
 FROM stored s ANTI JOIN listing l ON l.uri = s.source_uri
-WHERE s.corpus_uri = $corpus OR (s.corpus_uri IS NULL AND starts_with(s.source_uri, $folder))
+WHERE NOT $again AND (s.corpus_uri = $corpus OR (s.corpus_uri IS NULL AND starts_with(s.source_uri, $folder)))
 """
 
 _REMOVED = """
@@ -89,7 +91,7 @@ CREATE TABLE removed AS
 SELECT doc_id, version_id, source_uri FROM gone
 UNION ALL
 SELECT DISTINCT NULL, NULL, r.source_uri FROM rejected r ANTI JOIN listing l ON l.uri = r.source_uri
-WHERE (r.corpus_uri = $corpus OR (r.corpus_uri IS NULL AND starts_with(r.source_uri, $folder)))
+WHERE NOT $again AND (r.corpus_uri = $corpus OR (r.corpus_uri IS NULL AND starts_with(r.source_uri, $folder)))
   AND r.source_uri NOT IN (SELECT source_uri FROM gone)
 """
 
@@ -118,15 +120,27 @@ CREATE TABLE known AS
 SELECT t.place, s.* FROM todo t JOIN stored s ON s.source_uri = t.uri
 """
 
-_CLAIMABLE = """
-CREATE TABLE claimable AS
-SELECT DISTINCT r.source_uri, r.etag FROM rejected r ANTI JOIN stored s ON s.doc_id = r.doc_id
-WHERE r.code = $duplicate AND r.doc_id IS NOT NULL
+_CLAIMS = """
+CREATE TABLE claims AS
+WITH waiting AS (
+    SELECT r.doc_id, r.source_uri, r.etag FROM rejected r JOIN listing l ON l.uri = r.source_uri AND l.etag = r.etag
+    WHERE r.code = $duplicate AND r.doc_id IS NOT NULL
+), taken AS (
+    SELECT s.doc_id FROM stored s SEMI JOIN waiting w ON w.doc_id = s.doc_id
+    ANTI JOIN gone g ON g.source_uri = s.source_uri AND g.doc_id = s.doc_id
+)
+SELECT w.doc_id, w.source_uri, w.etag FROM waiting w ANTI JOIN taken t ON t.doc_id = w.doc_id
+QUALIFY row_number() OVER (PARTITION BY w.doc_id ORDER BY w.source_uri) = 1  -- the others would be encoded for nothing
 """
 
+_CLAIMABLE = "CREATE TABLE claimable AS SELECT DISTINCT source_uri, etag FROM claims"
+
 _MOVED = """
-SELECT coalesce(sum(least(g.n, t.n)), 0)
-FROM (SELECT regexp_replace(etag, $place, '') AS content, count(DISTINCT (doc_id, source_uri)) AS n FROM gone GROUP BY ALL) g
+SELECT coalesce(sum(least(g.n, t.n)), 0) + (SELECT count(DISTINCT (doc_id, source_uri)) FROM gone SEMI JOIN claims USING (doc_id))
+FROM (
+    SELECT regexp_replace(etag, $place, '') AS content, count(DISTINCT (doc_id, source_uri)) AS n FROM gone
+    ANTI JOIN claims USING (doc_id) GROUP BY ALL
+) g
 JOIN (SELECT regexp_replace(etag, $place, '') AS content, count(*) AS n FROM todo WHERE NOT has_version GROUP BY ALL) t USING (content)
 """
 
@@ -141,13 +155,17 @@ def _noting(batches: pa.RecordBatchReader, failed: list[Exception]) -> Iterator[
 
 
 class CorpusDiff:
-    """A corpus compared with a store, for one encoder. A context manager: the comparison lies in a temporary file."""
+    """A corpus compared with a store, for one encoder. A context manager: the comparison lies in a temporary file.
 
-    def __init__(self, corpus: CorpusConfig, store: Store, encoder_fingerprint: str) -> None:
+    With `again`, only these objects of the corpus are looked at, all of them are to be read, and nothing is gone.
+    """
+
+    def __init__(self, corpus: CorpusConfig, store: Store, encoder_fingerprint: str, again: Collection[str] | None = None) -> None:
         self.corpus = corpus
         self.corpus_uri = corpus_uri(corpus)
         self.store = store
         self.encoder_fingerprint = encoder_fingerprint
+        self._again = again
         self._folder = tempfile.TemporaryDirectory(prefix="lloco-plan-")
         self._tables: duckdb.DuckDBPyConnection | None = None
 
@@ -157,18 +175,21 @@ class CorpusDiff:
         self._tables = duckdb.connect(f"{self._folder.name}/plan.duckdb", config=options)
         self._run("SET enable_progress_bar = false")
         self._load("listing_raw", listing_batches(self.corpus, self.store.root))
-        self._run(_LISTING, forgotten=sorted(forgotten_names(self.store.objects)))
+        again = self._again is not None
+        self._run("CREATE TABLE chosen AS SELECT unnest($uris::VARCHAR[]) AS uri", uris=sorted(self._again or ()))
+        self._run(_LISTING, forgotten=sorted(forgotten_names(self.store.objects)), again=again)
         self._load("stored", stored_documents(self.store))
         self._load("rejected", stored_quarantine(self.store))
-        self._run("CREATE TABLE quarantined AS SELECT source_uri, etag, count(*) AS n FROM rejected GROUP BY ALL")
+        self._run("CREATE TABLE quarantined AS SELECT source_uri, etag, CAST(sum(n_documents) AS BIGINT) AS n FROM rejected GROUP BY ALL")
         self._run("CREATE TABLE factors (suffix VARCHAR, factor DOUBLE)")
         for suffix, factor in TOKENS_PER_BYTE.items():
             self._run("INSERT INTO factors VALUES ($suffix, $factor)", suffix=suffix, factor=factor)
-        self._run(_CLAIMABLE, duplicate=DUPLICATE)
-        self._run(_FOUND, encoder=self.encoder_fingerprint, place=PLACE)
-        self._run(_JUDGED, retry=self.corpus.retry_quarantined, text=TEXT_TOKENS_PER_BYTE, unpacked=UNPACKED)
-        own = {"corpus": self.corpus_uri, "folder": self.corpus_uri.rstrip("/") + "/"}
+        own = {"corpus": self.corpus_uri, "folder": self.corpus_uri.rstrip("/") + "/", "again": again}
         self._run(_GONE, **own)
+        self._run(_CLAIMS, duplicate=DUPLICATE)
+        self._run(_CLAIMABLE)
+        self._run(_FOUND, encoder=self.encoder_fingerprint, place=PLACE)
+        self._run(_JUDGED, retry=self.corpus.retry_quarantined, text=TEXT_TOKENS_PER_BYTE, unpacked=UNPACKED, again=again)
         self._run(_REMOVED, **own)
         self._run(_TODO)
         self._run(_KNOWN_ROWS)
@@ -179,11 +200,12 @@ class CorpusDiff:
         self._folder.cleanup()
 
     def counts(self) -> dict[str, int]:
-        """Objects and documents by what is to be done with them."""
+        """Objects and documents by what is to be done with them. Of objects that are read again: what they had so far."""
         [row] = self._rows(
             "SELECT count(*), count(*) FILTER (WHERE verdict = 'unchanged'), "
-            "coalesce(sum(n_documents) FILTER (WHERE verdict = 'unchanged'), 0), "
-            "coalesce(sum(n_rejected) FILTER (WHERE verdict IN ('unchanged', 'quarantined')), 0) FROM judged"
+            "coalesce(sum(n_documents) FILTER (WHERE verdict = 'unchanged' OR $again), 0), "
+            "coalesce(sum(n_rejected) FILTER (WHERE verdict IN ('unchanged', 'quarantined') OR $again), 0) FROM judged",
+            again=self._again is not None,
         )
         [(n_stored,)] = self._rows("SELECT count(DISTINCT doc_id) FROM stored WHERE corpus_uri = $corpus", corpus=self.corpus_uri)
         [(n_gone,)] = self._rows("SELECT count(DISTINCT (doc_id, source_uri)) FROM gone")

@@ -6,7 +6,7 @@ the workers read their shards.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,6 +103,12 @@ def plan_corpus(corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder
     return _plan(corpus, layout, store, encoder_fingerprint, write_plan)
 
 
+def plan_again(corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder_fingerprint: str, uris: Collection[str]) -> Plan:
+    """Plan to read these objects of a corpus once more, whatever is stored of them, and write the plan. Its `n_stored_documents` and
+    `n_quarantined` are what the objects had so far."""
+    return _plan(corpus, layout, store, encoder_fingerprint, write_plan, uris)
+
+
 def preview_corpus(corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder_fingerprint: str) -> Plan:
     """What `plan_corpus` would say; nothing is written.
 
@@ -115,9 +121,11 @@ def preview_corpus(corpus: CorpusConfig, layout: StoreConfig, store: Store, enco
 Keep = Callable[["Store", str, "Cut", CorpusDiff], StoredPlan]
 
 
-def _plan(corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder_fingerprint: str, keep: Keep) -> Plan:
+def _plan(
+    corpus: CorpusConfig, layout: StoreConfig, store: Store, encoder_fingerprint: str, keep: Keep, again: Collection[str] | None = None
+) -> Plan:
     refuse_overlap(corpus, store.root)
-    with CorpusDiff(corpus, store, encoder_fingerprint) as diff:
+    with CorpusDiff(corpus, store, encoder_fingerprint, again) as diff:
         counts = diff.counts()
         _refuse_mass_removal(corpus, counts)
         del counts["n_known_documents"]

@@ -156,7 +156,7 @@ class Committer:
             "n_segments": record.n_segments,
             "n_passages": record.n_passages,
             "n_tokens": record.n_tokens,
-            "n_quarantined": len(record.rejections),
+            "n_quarantined": record.n_quarantined,
             "encode_seconds": record.encode_seconds,
             "code": settings().git_commit,
             "committed_at": datetime.now(UTC),

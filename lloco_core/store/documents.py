@@ -74,5 +74,9 @@ def _known(row: dict) -> KnownDocument:
 
 
 def stored_quarantine(store: Store) -> pa.RecordBatchReader:
-    """Object and etag of every quarantined document."""
-    return store.dataset("quarantine").scanner(columns=["source_uri", "etag", "code", "doc_id", "corpus_uri"]).to_reader()
+    """Object and etag of every quarantined document, and how many each row stands for."""
+    table = store.dataset("quarantine")
+    columns = {name: name for name in ("source_uri", "etag", "code", "doc_id", "corpus_uri")}
+    known = "n_documents" in table.schema.names  # a preview does not add columns to a store of an earlier release
+    columns["n_documents"] = "coalesce(n_documents, 1)" if known else "cast(1 as bigint)"
+    return table.scanner(columns=columns).to_reader()

@@ -1,4 +1,4 @@
-"""Two objects that claim the same document id: one keeps it, the other is quarantined.
+"""Two objects that claim the same document id: one keeps it, the other is quarantined until the id is free.
 
 Within one object the reader refuses a second row with an id (`corpus.formats`); two objects meet only in the tables.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
+from lloco_core.store.documents import READABLE
 from lloco_core.store.fencing import open_to_write
 from lloco_core.store.filters import parts, sql_list
 from lloco_core.store.quarantine import reject_stored
@@ -37,6 +38,17 @@ def settle_duplicates(store: Store, lease: CommitLease, run_id: str) -> int:
         open_to_write(store, lease, "documents").update({"status": "'superseded'"}, where=f"status = 'active' AND {where}")
     finish_switch(store, lease)
     return len(refused)
+
+
+def freed_claims(store: Store, corpus_uri: str) -> set[str]:
+    """Objects of a corpus with a document in quarantine whose id no readable document has any more; of several the first by URI."""
+    where = f"code = '{CODE}' AND doc_id IS NOT NULL AND corpus_uri IN ({sql_list([corpus_uri])})"
+    waiting = store.dataset("quarantine").to_table(columns=["doc_id", "source_uri"], filter=where)
+    if not waiting.num_rows:
+        return set()
+    taken = store.dataset("documents").to_table(columns=["doc_id"], filter=READABLE)["doc_id"]
+    free = waiting.filter(pc.invert(pc.is_in(waiting["doc_id"], value_set=taken)))
+    return set(free.group_by("doc_id").aggregate([("source_uri", "min")])["source_uri_min"].to_pylist())
 
 
 def _claims(store: Store) -> dict[str, list[dict[str, Any]]]:

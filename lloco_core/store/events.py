@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -77,7 +76,7 @@ def shard_event(record: ShardRecord, commit_seconds: float | None) -> dict[str, 
         "encoded_tokens": record.n_encoded_tokens,
         "bytes": record.n_bytes,
         "groups": record.group_tokens,
-        "quarantined": dict(Counter(rejection.code for rejection in record.rejections)),
+        "quarantined": dict(record.reasons),
         "attempts": record.attempts,
         "encoder": record.encoder_id,
         "encode_seconds": round(record.encode_seconds, 6),

@@ -70,6 +70,7 @@ def _row(rejection: Rejection, run_id: str, before: dict[str, Any] | None) -> di
         "stage": rejection.stage,
         "code": rejection.code,
         "message": rejection.message,
+        "n_documents": rejection.n_documents,
         "first_seen": before["first_seen"] if before else now,
         "last_seen": now,
         "attempts": attempts,

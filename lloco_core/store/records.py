@@ -8,6 +8,7 @@ under `_plans/open/` from before the first shard is written until the last one i
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,19 @@ class ShardRecord:
     """Attempts at encoding the shard, the successful one included."""
     group_tokens: dict[str, int] = field(default_factory=dict)
     """group -> tokens of `n_encoded_tokens`: by these the encoder's seconds are shared out among the groups."""
+
+    @property
+    def n_quarantined(self) -> int:
+        """Documents that are lost by `rejections`."""
+        return sum(self.reasons.values())
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Documents in `rejections` by reason code."""
+        counts: Counter[str] = Counter()
+        for rejection in self.rejections:
+            counts[rejection.code] += rejection.n_documents
+        return counts
 
     @property
     def n_removed(self) -> int:

@@ -56,6 +56,7 @@ QUARANTINE = pa.schema(
         pa.field("run_id", pa.string()),
         pa.field("corpus_uri", pa.string()),
         pa.field("doc_id", pa.string()),  # where it is known before anything was read: of an id that another document has
+        pa.field("n_documents", pa.int64()),  # documents that are lost by it; null in rows of earlier releases: one
     ]
 )
 

@@ -64,9 +64,14 @@ def store_status(store_uri: str) -> StoreStatus:
         nights=[_night_row(night, ledger) for night in nights[-NIGHTS_SHOWN:]],
         groups=[{"group": group, "documents": count} for group, count in newest.groups().items()] if newest else [],
         adapters=_adapter_rows(store),
-        quarantine=[{name: row[name] for name in ("uri", "stage", "code", "message", "attempts")} for row in quarantine],
+        quarantine=[_quarantine_row(row) for row in quarantine],
         warnings=_warnings(store),
     )
+
+
+def _quarantine_row(row: dict[str, Any]) -> dict[str, Any]:
+    lost = {"documents": row.get("n_documents") or 1}  # absent or null in stores of earlier releases
+    return {"uri": row["uri"], "stage": row["stage"], "code": row["code"]} | lost | {name: row[name] for name in ("message", "attempts")}
 
 
 def _warnings(store: Store) -> list[str]:

@@ -1,12 +1,13 @@
 """An ingest without Ray: the same driver code, with a for-loop over shards and a toy encoder.
 
 As a program it runs drills: it forks a process per drill, which ingests and kills itself (SIGKILL) at the named point.
-`python -m tests.crash.loop <corpus> <run_id> <point>=<store> ...` prints the signal that ended each. Lance, which is not
-fork-safe, is imported only after the fork.
+`python -m tests.crash.loop <corpus> <run_id> <point>=<store> ...` prints the signal that ended each. Options of the corpus stand as JSON
+in `LOOP_OPTIONS`. Lance, which is not fork-safe, is imported only after the fork.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -173,6 +174,10 @@ def arm(point: str) -> None:
         kill_before(Tags, "create", 1)
     elif point == "between tags and night":
         kill_before(nights, "open_to_write", 0)
+    elif point == "before freed ids are looked for":
+        kill_before(driver, "freed_claims", 0)
+    elif point == "before freed ids are planned":
+        kill_before(plan, "write_plan", 1)
     elif point == "in recovery":
         kill_before(commit, "retire_replaced", 0)
     else:
@@ -214,7 +219,7 @@ def main() -> None:
         point, _, store_uri = drill.partition("=")
         child = os.fork()
         if child == 0:
-            ingest(Path(corpus), store_uri, run_id, point)
+            ingest(Path(corpus), store_uri, run_id, point, options=json.loads(os.environ.get("LOOP_OPTIONS", "null")))
             os._exit(0)
         sys.stdout.write(f"{point}={os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
 

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import zstandard
 
 from lloco_core.config import CorpusConfig, StoreConfig
 from lloco_core.corpus.reading import read_documents
@@ -183,3 +184,16 @@ def test_errors_of_the_listing_are_its_own(night, tmp_path):
         night.plan(include=("*.pdf",))
     with pytest.raises(StorageError, match="does not exist; check the path"):
         night.plan(uri=str(tmp_path / "nowhere"))
+
+
+def test_rows_that_were_not_read_count_as_documents_in_quarantine(night):
+    night.folder.mkdir()
+    packed = zstandard.compress(b"".join(b'{"text": "%s"}\n' % os.urandom(1_000).hex().encode() for _ in range(600)))
+    (night.folder / "rows.jsonl.zst").write_bytes(packed[: len(packed) // 2])
+    night.run(max_tokens=10**6)
+    rows = night.store.dataset("quarantine").to_table().to_pylist()
+    [damage] = [row for row in rows if row["code"] == "archive_damaged"]
+    assert damage["n_documents"] > 200
+    assert night.plan().n_quarantined == damage["n_documents"]
+    [shard] = [row for row in night.store.dataset("ledger").to_table().to_pylist() if row["entry"] == "shard"]
+    assert shard["n_quarantined"] == damage["n_documents"]

@@ -6,43 +6,79 @@ A row is `<uri>#row-N` (N counts lines or rows from 0, so that appending changes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.documents import build_document, valid_id
 from lloco_core.corpus.formats.read_text import ReadText
-from lloco_core.corpus.reasons import Reason, Rejected
-from lloco_core.corpus.rows import Row, jsonl_rows, parquet_rows
+from lloco_core.corpus.jsonl import jsonl_rows
+from lloco_core.corpus.parquet import parquet_rows
+from lloco_core.corpus.reasons import Reason, Rejected, parser_failed
+from lloco_core.corpus.rows import Row, Rows
+from lloco_core.corpus.unpacking import Unpacked
 from lloco_core.types import Document, Rejection, SourceObject
 
-JSONL = "application/jsonl"
-PARQUET = "application/vnd.apache.parquet"
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A format whose rows are documents."""
+
+    media_type: str
+    rows: Callable[[bytes, CorpusConfig], Rows]
+    in_lines: bool
+    """Whether a row is a line, so that the beginning of a file that is cut off can be read."""
 
 
-def read_rows(data: bytes, media_type: str, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
-    """Yield a document or a rejection per row.
+def _parquet(data: bytes, config: CorpusConfig) -> Rows:
+    exact = {config.group_field, config.id_field} - {None}
+    return parquet_rows(data, config.max_bytes, config.text_field, exact)
+
+
+JSONL = Container("application/jsonl", lambda data, _: jsonl_rows(data), in_lines=True)
+PARQUET = Container("application/vnd.apache.parquet", _parquet, in_lines=False)
+
+
+def read_rows(unpacked: Unpacked, container: Container, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
+    """Yield a document or a rejection per row; what a damaged archive lost is one rejection that counts it.
 
     Raises:
         Rejected: the container as a whole is not readable or has no row.
     """
-    rows = jsonl_rows(data) if media_type == JSONL else parquet_rows(data, config.max_bytes, required=config.text_field)
+    damage = unpacked.damage
+    if damage and not container.in_lines:
+        raise damage
     seen: set[str] = set()
     number = None
-    for number, row in rows:
-        uri = f"{source.uri}#row-{number}"
-        try:
-            if isinstance(row, Rejected):
-                raise row
-            row_id = _row_id(row, config.id_field, seen)
-            uri = f"{source.uri}#{quote(row_id, safe='')}" if row_id is not None else uri
-            metadata = {**_of_all_rows(source), **{name: value for name, value in row.items() if name != config.text_field}}
-            yield build_document(_row_text(row, config.text_field), source, uri, media_type, metadata, row_id, config)
-        except Rejected as rejected:
-            yield Rejection(uri, source.etag, "parse", rejected.reason.value, rejected.message)
+    for number, row in container.rows(unpacked.whole_lines(), config):
+        yield _read_row(number, row, seen, container.media_type, source, config)
     if number is None:
-        raise Rejected(Reason.EMPTY, "the container has no rows; fill or exclude it")
+        raise damage or Rejected(Reason.EMPTY, "the container has no rows; fill or exclude it")
+    if damage:
+        yield _rejection(f"{source.uri}#row-{number + 1}", source, damage)
+
+
+def _read_row(
+    number: int, row: Row | Rejected, seen: set[str], media_type: str, source: SourceObject, config: CorpusConfig
+) -> Document | Rejection:
+    uri = f"{source.uri}#row-{number}"
+    try:
+        if isinstance(row, Rejected):
+            raise row
+        row_id = _row_id(row, config.id_field, seen)
+        uri = f"{source.uri}#{quote(row_id, safe='')}" if row_id is not None else uri
+        metadata = {**_of_all_rows(source), **{name: value for name, value in row.items() if name != config.text_field}}
+        return build_document(_row_text(row, config.text_field), source, uri, media_type, metadata, row_id, config)
+    except Rejected as rejected:
+        return _rejection(uri, source, rejected)
+    except Exception as error:  # noqa: BLE001 - whatever one row does, the rows behind it are read
+        return _rejection(uri, source, parser_failed(error))
+
+
+def _rejection(uri: str, source: SourceObject, rejected: Rejected) -> Rejection:
+    return Rejection(uri, source.etag, "parse", rejected.reason.value, rejected.message, rejected.n_documents)
 
 
 def _of_all_rows(source: SourceObject) -> Row:

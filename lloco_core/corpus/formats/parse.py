@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from lloco_core.config import CorpusConfig
-from lloco_core.corpus.decoding import decompress
 from lloco_core.corpus.documents import build_document
 from lloco_core.corpus.formats.containers import JSONL, PARQUET, read_rows
 from lloco_core.corpus.formats.html import read_html
 from lloco_core.corpus.formats.pdf import read_pdf
 from lloco_core.corpus.formats.read_text import ReadText, read_markdown, read_plain
 from lloco_core.corpus.formats.word import read_docx
-from lloco_core.corpus.reasons import Reason, Rejected
+from lloco_core.corpus.reasons import Reason, Rejected, parser_failed
+from lloco_core.corpus.unpacking import CODECS, Unpacked, unpack
 from lloco_core.types import Document, Rejection, SourceObject
 
 Reader = Callable[[bytes, int], ReadText]
@@ -42,9 +42,7 @@ WHOLE: dict[str, tuple[str, Reader]] = {
 }
 """Suffix -> media type and reader of formats that hold one document."""
 CONTAINERS = {".jsonl": JSONL, ".ndjson": JSONL, ".parquet": PARQUET}
-"""Suffix -> media type of formats that hold one document per row."""
-CODECS = {".gz": "gzip", ".zst": "zstd"}
-"""Suffix -> codec around any of the above."""
+"""Suffix -> format that holds one document per row."""
 
 
 def parse_object(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
@@ -52,11 +50,9 @@ def parse_object(data: bytes, source: SourceObject, config: CorpusConfig) -> Ite
     try:
         yield from _parse(data, source, config)
     except Rejected as rejected:
-        yield _rejection(source, rejected.reason, rejected.message)
+        yield _rejection(source, rejected)
     except Exception as error:  # noqa: BLE001 - parsers raise anything on broken files, RecursionError and MemoryError included
-        first_line = str(error).partition("\n")[0][:300]
-        message = f"{type(error).__name__}: {first_line}; check that the file opens in its own program, or exclude it"
-        yield _rejection(source, Reason.PARSER_FAILED, message)
+        yield _rejection(source, parser_failed(error))
 
 
 def _parse(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
@@ -66,19 +62,23 @@ def _parse(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[
         raise Rejected(Reason.TOO_LARGE, f"{len(data)} bytes are more than corpus.max_bytes {config.max_bytes}; split it or raise it")
     if not data:
         raise Rejected(Reason.EMPTY, "zero bytes; fill or exclude it")
+    unpacked = Unpacked(data)
     if suffix in CODECS:
-        data = decompress(data, CODECS[suffix], config.max_bytes)
-        suffix = path.with_suffix("").suffix.lower()
+        codec, suffix = CODECS[suffix], path.with_suffix("").suffix.lower()
+        in_lines = suffix in CONTAINERS and CONTAINERS[suffix].in_lines
+        unpacked = unpack(data, codec, config.max_bytes, config.parse_memory_mb, in_lines)
     if suffix in CONTAINERS:
-        yield from read_rows(data, CONTAINERS[suffix], source, config)
+        yield from read_rows(unpacked, CONTAINERS[suffix], source, config)
     elif suffix in WHOLE:
+        if unpacked.damage:
+            raise unpacked.damage
         media_type, reader = WHOLE[suffix]
-        read = reader(data, config.max_bytes)
+        read = reader(unpacked.data, config.max_bytes)
         yield build_document(read, source, source.uri, media_type, source.metadata, source.metadata.get("doc_id"), config)
     else:
         known = " ".join([*WHOLE, *CONTAINERS])
         raise Rejected(Reason.UNKNOWN_FORMAT, f"suffix {suffix!r} of {path.name!r} is not one of {known}; convert it or use corpus.exclude")
 
 
-def _rejection(source: SourceObject, reason: Reason, message: str) -> Rejection:
-    return Rejection(source.uri, source.etag, "parse", reason.value, message)
+def _rejection(source: SourceObject, rejected: Rejected) -> Rejection:
+    return Rejection(source.uri, source.etag, "parse", rejected.reason.value, rejected.message, rejected.n_documents)

@@ -117,3 +117,21 @@ def test_entry_that_links_out_of_the_folder_is_quarantined(folder, tmp_path):
     (rejection,) = read_documents(listed(root)[0], CorpusConfig(uri=str(root)))
     assert rejection.code == "unreadable"
     assert "outside the corpus folder" in rejection.message
+
+
+def test_a_manifest_in_parquet_with_a_date_that_python_cannot_hold_is_read(folder):
+    root = folder({"a.txt": b"a"})
+    pq.write_table(pa.table({"uri": ["a.txt"], "until": pa.array([2932897], pa.date32())}), root / "m.parquet")
+    [found] = list_corpus(CorpusConfig(uri=str(root / "m.parquet")))
+    assert found.metadata == {"until": "10000-01-01"}
+
+
+def test_a_manifest_in_parquet_with_a_damaged_part_stops_the_run(folder):
+    root = folder({f"{number}.txt": b"a" for number in range(3)})
+    path = root / "m.parquet"
+    pq.write_table(pa.table({"uri": [f"{number}.txt" for number in range(3)]}), path, row_group_size=1)
+    data, chunk = bytearray(path.read_bytes()), pq.read_metadata(path).row_group(1).column(0)
+    data[chunk.dictionary_page_offset : chunk.dictionary_page_offset + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+    path.write_bytes(data)
+    with pytest.raises(ConfigurationError, match="rows 1 to 1 are not readable"):
+        list(list_corpus(CorpusConfig(uri=str(path))))

@@ -34,7 +34,9 @@ def test_status_counts_nights_groups_and_quarantine(store):
         ("run-2", 1, 3, 0),
     ]
     assert status.groups == [{"group": "a", "documents": 1}, {"group": "b", "documents": 2}]
-    assert status.quarantine == [{"uri": bad.uri, "stage": "parse", "code": "empty", "message": "nothing in it", "attempts": 1}]
+    assert status.quarantine == [
+        {"uri": bad.uri, "stage": "parse", "code": "empty", "documents": 1, "message": "nothing in it", "attempts": 1}
+    ]
     assert status.adapters == []
     assert status.warnings == []
 
