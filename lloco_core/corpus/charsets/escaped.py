@@ -1,0 +1,47 @@
+"""Encodings of seven bits, in which plain ASCII switches to other characters: ISO-2022, HZ, UTF-7."""
+
+from __future__ import annotations
+
+import re
+
+from lloco_core.corpus.charsets.plausible import odd_share
+from lloco_core.corpus.reasons import Reason, Rejected
+
+_SWITCH = re.compile(rb"\x1b\$|\x1b\([IJ]|~\{|\+[A-Za-z0-9/]{3}")
+_DESIGNATION = re.compile(r"\x1b\$[()*+,]?[@-Z]")
+"""Of a set of two-byte characters; terminals have no such sequence."""
+_SAMPLE = 65_536
+_CODECS = {"hz": ("hz",), "utf-7": ("utf-7",), "iso2022_kr": ("iso2022_kr",)}
+_JAPANESE = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004")
+
+
+def read_escaped(data: bytes) -> str | None:
+    """Text of an encoding that ASCII `data` switches to; None where it is ASCII and nothing else."""
+    import chardet
+
+    switch = _SWITCH.search(data)
+    if switch is None:
+        return None
+    start = data.rfind(b"\n", 0, switch.start()) + 1
+    found = chardet.detect(data[start : start + _SAMPLE], compat_names=False)["encoding"] or ""
+    for codec in _CODECS.get(found, _JAPANESE if found.startswith("iso2022") or b"\x1b$" in data else ()):
+        try:
+            text = data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        return text if odd_share(text) == 0 or codec in _JAPANESE else None
+    return None
+
+
+def refuse_escapes(text: str) -> None:
+    """Refuse text in which escape sequences of ISO 2022 are left.
+
+    Raises:
+        Rejected: `undecodable`.
+    """
+    found = _DESIGNATION.search(text)
+    if found:
+        raise Rejected(
+            Reason.UNDECODABLE,
+            f"holds the escape {found.group()!r} of ISO 2022, but is no ISO-2022-JP or ISO-2022-KR; save the file again as UTF-8",
+        )
