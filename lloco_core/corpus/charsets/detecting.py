@@ -16,18 +16,21 @@ from lloco_core.corpus.reasons import Reason, Rejected
 SAMPLE = 16_384
 """Bytes that are looked at; chardet's statistics take no more."""
 _WIDE_LINES = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
-_WORTH = 0.2
+_WIDE_BYTES = bytes(range(128, 256))
+_WORTH = 0.1
 """Share of the best confidence from which an encoding is read at all."""
+_FEW = 4
+"""Bytes beyond ASCII up to which every encoding is read."""
 _RIVALS = 8
 """Readings that the best one is compared with."""
 _MOST_ODD = 0.3
 """Share of odd characters from which no reading is text."""
 _ALIKE = 0.5
 """Share of equal characters from which another reading is no rival: a few letters differ."""
-_UNUSUAL = {"cp437": 0.9, "cp850": 0.9, "cp852": 0.9, "cp866": 0.9, "mac-roman": 0.9, "mac-cyrillic": 0.9}
-"""How likely an encoding is before anything is read, where it is not one of the web's."""
-_WEB = re.compile("cp125[0-8]|iso8859-([2-9]|1[135])|koi8-[ru]|cp874|cp932|cp949|gb18030|big5|euc_|shift_jis|utf")
-_RARE = 0.8
+_PERSONAL = re.compile("cp(437|7|8[5-6])|mac-|cp037|cp[15]00|cp1140|cp273|johab")
+"""Encodings of DOS, of the Macintosh, and of mainframes: likely only where something speaks for them."""
+_OBSCURE = {"cp1006", "cp1125", "cp720", "cp856", "cp860", "cp861", "cp863", "cp864", "cp865", "hp-roman8", "koi8-t", "kz1048", "ptcp154"}
+_OBSCURE |= {"iso8859-3", "iso8859-10", "iso8859-14", "iso8859-16", "mac-iceland", "mac-turkish"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,11 @@ def detect(data: bytes) -> str:
     readings = _readings(sample_of(data))
     if not readings or readings[0].odd > _MOST_ODD:
         raise Rejected(Reason.UNDECODABLE, f"no character encoding fits these {len(data)} bytes; save the file again as UTF-8")
-    best, n_wide = readings[0], sum(byte > 127 for byte in sample_of(data))
-    enough = 1 - min(0.2, 0.3 / max(1, n_wide))
+    best, n_wide = readings[0], _n_wide(sample_of(data))
+    enough = 1 - min(0.2, 0.3 / n_wide)
     for rival in readings[1 : 1 + _RIVALS]:
-        if _weighed(rival, n_wide) > enough * _weighed(best, n_wide) and _likeness(best.text, rival.text) < _ALIKE:
+        close = _weighed(rival, n_wide) > enough * _weighed(best, n_wide)
+        if close and _likeness(best.text, rival.text) < _ALIKE:
             raise Rejected(
                 Reason.UNDECODABLE,
                 f"may be {best.codec} ({_shown(best.text)}) or {rival.codec} ({_shown(rival.text)}); "
@@ -81,16 +85,16 @@ def _readings(sample: bytes) -> list[Reading]:
 
     # Without `<`, so that no label is taken from markup: it was refused before.
     found = chardet.detect_all(sample.replace(b"<", b" "), ignore_threshold=True, compat_names=False)
-    n_wide = sum(byte > 127 for byte in sample)
+    n_wide = _n_wide(sample)
+    worth = _WORTH * found[0]["confidence"] if n_wide > _FEW else 0
     best: dict[str, Reading] = {}
     for item in found:
         codec = codec_of(item["encoding"] or "")
-        text = _read(sample, codec) if codec and item["confidence"] >= _WORTH * found[0]["confidence"] else None
+        text = _read(sample, codec) if codec and item["confidence"] >= worth else None
         if text is None:
             continue
         odd = best[text].odd if text in best else odd_share(text)
-        usual = (0.9 + _usual(codec) / 10) ** min(2, 4 / max(1, n_wide))
-        score = item["confidence"] * usual * (1 - odd) ** 3
+        score = item["confidence"] * _usual(codec, n_wide) * (1 - odd) ** 3
         if text not in best or best[text].score < score:
             best[text] = Reading(codec, text, odd, score)
     return sorted(best.values(), key=lambda reading: -reading.score)
@@ -103,13 +107,19 @@ def _read(sample: bytes, codec: str) -> str | None:
         return sample[: error.start].decode(codec, "replace") if error.start >= max(1, len(sample) - 4) else None
 
 
-def _usual(codec: str) -> float:
-    return 1.0 if _WEB.match(codec) else _UNUSUAL.get(codec, _RARE)
+def _usual(codec: str, n_wide: int) -> float:
+    """How likely an encoding is before anything is read: it matters for a handful of bytes."""
+    if codec in _OBSCURE:
+        return 0.75 * 0.7 ** (1 / n_wide**2)
+    return 1.0 if codec == "cp1252" else 0.8 ** (1 / n_wide**2)
 
 
 def _weighed(reading: Reading, n_wide: int) -> float:
-    """The score, corrected by how usual the encoding is as long as there is little to judge by."""
-    return reading.score * _usual(reading.codec) ** min(1, 4 / max(1, n_wide))
+    return reading.score * (0.85 ** min(1, 4 / n_wide) if _PERSONAL.match(reading.codec) else 1)
+
+
+def _n_wide(sample: bytes) -> int:
+    return max(1, len(sample) - len(sample.translate(None, _WIDE_BYTES)))
 
 
 def _likeness(text: str, other: str) -> float:

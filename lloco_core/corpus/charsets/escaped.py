@@ -11,6 +11,7 @@ _SWITCH = re.compile(rb"\x1b\$|\x1b\([IJ]|~\{|\+[A-Za-z0-9/]{3}")
 _DESIGNATION = re.compile(r"\x1b\$[()*+,]?[@-Z]")
 """Of a set of two-byte characters; terminals have no such sequence."""
 _SAMPLE = 65_536
+_FEW_ODD = 0.2
 _CODECS = {"hz": ("hz",), "utf-7": ("utf-7",), "iso2022_kr": ("iso2022_kr",)}
 _JAPANESE = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004")
 
@@ -29,7 +30,7 @@ def read_escaped(data: bytes) -> str | None:
             text = data.decode(codec)
         except UnicodeDecodeError:
             continue
-        return text if odd_share(text) == 0 or codec in _JAPANESE else None
+        return text if codec in _JAPANESE or odd_share(text) <= _FEW_ODD else None
     return None
 
 

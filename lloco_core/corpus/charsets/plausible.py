@@ -24,13 +24,14 @@ _ODD = re.compile(
     f"|[{_LETTERS}][{_OTHERS}]|[{_OTHERS}][{_LETTERS}]"  # two scripts in one word
     "|[gG][cChHrf]|[cC][gGhHrf]|[hf][gGcCr]|r[gGcChf]"
     "|[ab]k{1,2}[ab]|[abAB]t[abAB]"
-    "|[ab]A|aB|[AB]a[AB]|cC|gG"  # a capital behind a small letter
+    "|[ab]A|aB|[AB]a[AB]|cC|gG|(?<=[ab] )A(?= [ab])"  # a capital behind a small letter, or alone among small ones
     "|f(?=[ghf])"  # the end of a word inside it
     f"|[{_LETTERS}{_OTHERS}]\\*"  # a symbol that no word ends with
+    f"|(?<![#])#(?=[{_LETTERS}{_OTHERS}.])|[{_LETTERS}{_OTHERS}.]#(?!#)"  # a piece of a frame at a word
     f"|[{_LETTERS}{_OTHERS}]\"+(?=[{_LETTERS}{_OTHERS}])"  # a symbol inside a word
 )
 _ALONE = re.compile(f"(?<![{_LETTERS}{_OTHERS}tkm'])[{_OTHERS}](?![{_LETTERS}{_OTHERS}tkm'])")
-_MOSTLY_LATIN = 8
+_MOSTLY_LATIN = 4
 """Latin letters per other letter from which a word of one other letter is odd."""
 _SAMPLE = 16_384
 _NONSENSE = 0.4
@@ -67,11 +68,15 @@ def _class(character: str) -> str:
         return "b" if character.islower() else "B" if character.isupper() else character if character in " \n\t" else "."
     if character in _JOINING:
         return "'"
+    if "\u2500" <= character <= "\u259f":
+        return "#"
     category = unicodedata.category(character)
     if category in ("Cc", "Co", "Cn", "Cs"):
         return "!"
     if category[0] == "M":
         return "m"
+    if "\u02c6" <= character <= "\u02ff":
+        return "*"
     if character in _CLOSING:
         return '"'
     if category[0] != "L":

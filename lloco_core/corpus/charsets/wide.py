@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+from lloco_core.corpus.reasons import Reason, Rejected
+
 _SAMPLE = 65_536
 """Bytes; a multiple of four."""
+_ORDERS = {"utf-16": ("utf-16-le", "utf-16-be"), "utf-32": ("utf-32-le", "utf-32-be")}
+_NO_TEXT = {"Cn", "Co", "Cs"}
+_MOST_BROKEN = 0.05
 
 
 def read_wide(data: bytes) -> str | None:
-    """Text of data that has zero bytes, None where it is neither."""
+    """Text of data that has zero bytes; None where it is neither.
+
+    Raises:
+        Rejected: `undecodable`, when it is one of them and its byte order cannot be told.
+    """
     import chardet
 
     found = chardet.detect(data[:_SAMPLE], compat_names=False)["encoding"] or ""
-    return data.decode(found, "replace") if found.startswith(("utf-16-", "utf-32-")) else None
+    if found[:6] not in _ORDERS:
+        return None
+    broken, _, codec = min((*_oddities(data[:_SAMPLE].decode(codec, "replace")), codec) for codec in _ORDERS[found[:6]])
+    if broken > _MOST_BROKEN:
+        raise Rejected(Reason.UNDECODABLE, f"looks like {found[:6]}, but neither byte order gives text; save the file again as UTF-8")
+    return data.decode(codec, "replace")
+
+
+def _oddities(text: str) -> tuple[float, int]:
+    """Share of characters that no text has, and the number of blocks of 256 characters: a text has few, in the wrong order many."""
+    broken = sum(character == "\ufffd" or unicodedata.category(character) in _NO_TEXT for character in text)
+    return round(broken / max(1, len(text)), 3), len({ord(character) >> 8 for character in text})
