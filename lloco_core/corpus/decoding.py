@@ -30,6 +30,8 @@ _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _MOST_CONTROL = 0.1
 """Share of control characters from which data is binary; logs with terminal colours stay below."""
+_PLAINLY_UTF8 = 6
+"""Characters beyond ASCII of valid UTF-8 that are no accident."""
 _WIDE = re.compile("[^\x00-\x7f]+")
 _INTACT = 10
 """Characters beyond ASCII per broken byte from which data is of an encoding, if damaged; one broken byte is borne anyway."""
@@ -75,6 +77,22 @@ def decode_text(data: bytes, declared: Declared = None) -> str:
     return text
 
 
+def as_marked_utf8(data: bytes, codec: str) -> bytes:
+    """Data in a stated encoding as UTF-8 with its mark, which the readers of all formats know.
+
+    A mark comes before what is stated, and so does UTF-8 that cannot be anything else.
+
+    Raises:
+        Rejected: `undecodable`, when it is not in that encoding.
+    """
+    if data.startswith(tuple(mark for mark, _ in _MARKS)) or _is_plainly_utf8(data):
+        return data
+    text = decode_as(data, codec)
+    if text is None:
+        raise Rejected(Reason.UNDECODABLE, f"is not in {codec}, which corpus.encoding states for it; correct the pattern or the label")
+    return codecs.BOM_UTF8 + text.encode("utf-8", "replace")
+
+
 def decode_as(data: bytes, codec: str) -> str | None:
     """Decode with U+FFFD for broken bytes; None where there are more than a few."""
     text = data.decode(codec, "replace")
@@ -82,6 +100,11 @@ def decode_as(data: bytes, codec: str) -> str | None:
     if n_broken > 1 and n_broken * _INTACT > sum(map(len, _WIDE.findall(text))) - n_broken:
         return None
     return text
+
+
+def _is_plainly_utf8(data: bytes) -> bool:
+    text = read_utf8(data)
+    return text is not None and sum(map(len, _WIDE.findall(text))) >= _PLAINLY_UTF8
 
 
 def _decode_marked(data: bytes) -> str | None:

@@ -30,7 +30,7 @@ _ALIKE = 0.5
 _PERSONAL = re.compile("cp(437|7|8[5-6])|mac-|cp037|cp[15]00|cp1140|cp273|johab")
 """Encodings of DOS, of the Macintosh, and of mainframes: likely only where something speaks for them."""
 _OBSCURE = {"cp1006", "cp1125", "cp720", "cp856", "cp860", "cp861", "cp863", "cp864", "cp865", "hp-roman8", "koi8-t", "kz1048", "ptcp154"}
-_OBSCURE |= {"iso8859-3", "iso8859-10", "iso8859-14", "iso8859-16", "mac-iceland", "mac-turkish"}
+_OBSCURE |= {"iso8859-3", "iso8859-4", "iso8859-10", "iso8859-14", "iso8859-16", "mac-iceland", "mac-turkish"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _read(sample: bytes, codec: str) -> str | None:
 def _usual(codec: str, n_wide: int) -> float:
     """How likely an encoding is before anything is read: it matters for a handful of bytes."""
     if codec in _OBSCURE:
-        return 0.75 * 0.7 ** (1 / n_wide**2)
+        return 0.75 if n_wide > _FEW else 0.4
     return 1.0 if codec == "cp1252" else 0.8 ** (1 / n_wide**2)
 
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from lloco_core.config import CorpusConfig
-from lloco_core.corpus.decoding import decompress
+from lloco_core.corpus.decoding import as_marked_utf8, decompress
 from lloco_core.corpus.documents import build_document
 from lloco_core.corpus.formats.containers import JSONL, PARQUET, read_rows
 from lloco_core.corpus.formats.docx import read_docx
 from lloco_core.corpus.formats.html import read_html
 from lloco_core.corpus.formats.pdf import read_pdf
 from lloco_core.corpus.formats.read_text import ReadText, read_markdown, read_plain
+from lloco_core.corpus.patterns import stated_codec
 from lloco_core.corpus.reasons import Reason, Rejected
 from lloco_core.types import Document, Rejection, SourceObject
 
@@ -69,6 +70,9 @@ def _parse(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[
     if suffix in CODECS:
         data = decompress(data, CODECS[suffix], config.max_bytes)
         suffix = path.with_suffix("").suffix.lower()
+    codec = stated_codec(source.relative_path, config)
+    if codec:
+        data = as_marked_utf8(data, codec)
     if suffix in CONTAINERS:
         yield from read_rows(data, CONTAINERS[suffix], source, config)
     elif suffix in WHOLE:
