@@ -25,6 +25,10 @@ _RIVALS = 8
 """Readings that the best one is compared with."""
 _MOST_ODD = 0.3
 """Share of odd characters from which no reading is text."""
+_POOR = 0.1
+"""Score below which no language is recognised, where `_MANY` bytes beyond ASCII speak; of fewer less is asked. Text in languages that
+chardet has no statistics of stays below."""
+_MANY = 50
 _ALIKE = 0.5
 """Share of equal characters from which another reading is no rival: a few letters differ."""
 _PERSONAL = re.compile("cp(437|7|8[5-6])|mac-|cp037|cp[15]00|cp1140|cp273|johab")
@@ -49,20 +53,22 @@ def detect(data: bytes) -> str:
     Raises:
         Rejected: `undecodable`, when no encoding gives text, or two different texts are about as likely.
     """
-    readings = _readings(sample_of(data))
+    sample = sample_of(data)
+    readings, n_wide = _readings(sample), _n_wide(sample)
     if not readings or readings[0].odd > _MOST_ODD:
         raise Rejected(Reason.UNDECODABLE, f"no character encoding fits these {len(data)} bytes; save the file again as UTF-8")
-    best, n_wide = readings[0], _n_wide(sample_of(data))
-    enough = 1 - min(0.2, 0.3 / n_wide)
+    best, enough = readings[0], 1 - min(0.2, 0.3 / n_wide)
+    if best.score < _POOR * min(1, n_wide / _MANY) ** 0.5:
+        raise _refusal(f"fits no encoding well, {best.codec} ({_shown(best.text)}) least badly")
     for rival in readings[1 : 1 + _RIVALS]:
         close = _weighed(rival, n_wide) > enough * _weighed(best, n_wide)
         if close and _likeness(best.text, rival.text) < _ALIKE:
-            raise Rejected(
-                Reason.UNDECODABLE,
-                f"may be {best.codec} ({_shown(best.text)}) or {rival.codec} ({_shown(rival.text)}); "
-                "say which in corpus.encoding, or save the file again as UTF-8",
-            )
+            raise _refusal(f"may be {best.codec} ({_shown(best.text)}) or {rival.codec} ({_shown(rival.text)})")
     return best.codec
+
+
+def _refusal(found: str) -> Rejected:
+    return Rejected(Reason.UNDECODABLE, f"{found}; state its encoding in corpus.encoding, or save the file again as UTF-8")
 
 
 def sample_of(data: bytes) -> bytes:
