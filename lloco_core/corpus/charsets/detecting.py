@@ -16,6 +16,8 @@ from lloco_core.corpus.reasons import Reason, Rejected
 SAMPLE = 16_384
 """Bytes that are looked at; chardet's statistics take no more."""
 _WIDE_LINES = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
+_FOUR_BYTES = re.compile(rb"[\x81-\xfe][0-9][\x81-\xfe][0-9]")
+"""Characters that only GB18030 has; in others, a letter, a digit, a letter, and a digit."""
 _WIDE_BYTES = bytes(range(128, 256))
 _WORTH = 0.1
 """Share of the best confidence from which an encoding is read at all."""
@@ -54,11 +56,13 @@ def detect(data: bytes) -> str:
         Rejected: `undecodable`, when no encoding gives text, or two different texts are about as likely.
     """
     sample = sample_of(data)
+    if len(_FOUR_BYTES.findall(sample)) > 1 and _read(sample, "gb18030") is not None:
+        return "gb18030"
     readings, n_wide = _readings(sample), _n_wide(sample)
     if not readings or readings[0].odd > _MOST_ODD:
         raise Rejected(Reason.UNDECODABLE, f"no character encoding fits these {len(data)} bytes; save the file again as UTF-8")
     best, enough = readings[0], 1 - min(0.2, 0.3 / n_wide)
-    if best.score < _POOR * min(1, n_wide / _MANY) ** 0.5:
+    if best.score < _POOR * min(1, n_wide / _MANY) ** (1 if best.codec == "cp1252" else 0.5):
         raise _refusal(f"fits no encoding well, {best.codec} ({_shown(best.text)}) least badly")
     for rival in readings[1 : 1 + _RIVALS]:
         close = _weighed(rival, n_wide) > enough * _weighed(best, n_wide)
