@@ -116,7 +116,10 @@ def main() -> None:
 def docs_block() -> str:
     """The table of the result file."""
     result = json.loads(RESULT.read_text())
-    lines = ["| encoding | texts | " + " | ".join(f"{length} characters" for length in LENGTHS) + " |", "|---|---:|" + "---|" * len(LENGTHS)]
+    lines = [
+        "| encoding | texts | " + " | ".join(f"{length} characters" for length in LENGTHS) + " |",
+        "|---|---:|" + "---|" * len(LENGTHS),
+    ]
     totals = {str(length): Counter() for length in LENGTHS}
     for encoding, by_length in result["counts"].items():
         for length, found in by_length.items():

@@ -69,11 +69,11 @@ def decode_text(data: bytes, declared: Declared = None) -> str:
             raise Rejected(Reason.BINARY, f"byte {data.index(0)} is NUL, so this is not text; correct the file's suffix or exclude it")
     elif text is None:
         text = (read_escaped(data) or data.decode("ascii")) if data.isascii() else _decode_eight_bit(data, declared)
+    if "\x1b$" in text:
+        refuse_escapes(text)
     n_control = len(_CONTROL.findall(text))
     if n_control > _MOST_CONTROL * len(text):
         raise Rejected(Reason.BINARY, f"{n_control} of {len(text)} characters are control characters; correct the suffix or exclude it")
-    if "\x1b$" in text:
-        refuse_escapes(text)
     return text
 
 

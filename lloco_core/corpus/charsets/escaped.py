@@ -10,6 +10,7 @@ from lloco_core.corpus.reasons import Reason, Rejected
 _SWITCH = re.compile(rb"\x1b\$|\x1b\([IJ]|~\{|\+[A-Za-z0-9/]{3}")
 _DESIGNATION = re.compile(r"\x1b\$[()*+,]?[@-Z]")
 """Of a set of two-byte characters; terminals have no such sequence."""
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
 _SAMPLE = 65_536
 _FEW_ODD = 0.2
 _CODECS = {"hz": ("hz",), "utf-7": ("utf-7",), "iso2022_kr": ("iso2022_kr",)}
@@ -25,13 +26,23 @@ def read_escaped(data: bytes) -> str | None:
         return None
     start = data.rfind(b"\n", 0, switch.start()) + 1
     found = chardet.detect(data[start : start + _SAMPLE], compat_names=False)["encoding"] or ""
-    for codec in _CODECS.get(found, _JAPANESE if found.startswith("iso2022") or b"\x1b$" in data else ()):
+    for codec in _CODECS.get(found, _JAPANESE if _is_japanese(data) else ()):
         try:
             text = data.decode(codec)
         except UnicodeDecodeError:
             continue
-        return text if codec in _JAPANESE or odd_share(text) <= _FEW_ODD else None
+        return text if codec in _JAPANESE or _is_text(text) else None
     return None
+
+
+def _is_japanese(data: bytes) -> bool:
+    """Chinese and Korean shift by SO as well."""
+    return (b"\x1b$" in data or b"\x1b(" in data) and b"\x0e" not in data
+
+
+def _is_text(text: str) -> bool:
+    """Whether it is not plain ASCII in which `+` or `~` happened to stand before letters."""
+    return odd_share(text) <= _FEW_ODD and _CONTROL.search(text) is None
 
 
 def refuse_escapes(text: str) -> None:

@@ -28,8 +28,8 @@ _ODD = re.compile(
     "|f(?=[ghf])"  # the end of a word inside it
     f"|[{_LETTERS}{_OTHERS}]\\*"  # a symbol that no word ends with
     f"|(?<![#])#(?=[{_LETTERS}{_OTHERS}.])|[{_LETTERS}{_OTHERS}.]#(?!#)"  # a piece of a frame at a word
-    f"|[*\"]{{2,}}(?=[{_LETTERS}{_OTHERS}])|[{_LETTERS}{_OTHERS}]\"{{2,}}"  # several symbols at a word
-    f"|[{_LETTERS}{_OTHERS}]\"+(?=[{_LETTERS}{_OTHERS}])"  # a symbol inside a word
+    f'|[*"]{{2,}}(?=[{_LETTERS}{_OTHERS}])|[{_LETTERS}{_OTHERS}]"{{2,}}'  # several symbols at a word
+    f'|[{_LETTERS}{_OTHERS}]"+(?=[{_LETTERS}{_OTHERS}])'  # a symbol inside a word
 )
 _ALONE = re.compile(f"(?<![{_LETTERS}{_OTHERS}tkm'])[{_OTHERS}](?![{_LETTERS}{_OTHERS}tkm'])")
 _MOSTLY_LATIN = 4

@@ -52,4 +52,3 @@ def read_damaged_utf8(data: bytes, enough: float = SURE) -> str | None:
     first = _WIDE.search(text)
     start = max(0, first.start() - 100) if first else 0
     return text if odd_share(text[start : start + _JUDGED]) <= _FEW_ODD else None
-
