@@ -22,9 +22,44 @@ RESULT, DOCS = ROOT / "benchmarks" / "results" / "encodings.json", ROOT / "docs"
 START, END = "<!-- encodings:start -->", "<!-- encodings:end -->"
 LENGTHS = {60: 3, 400: 2, 4000: 1}
 """Characters of a text, and how many texts that begin at different sentences."""
-ENCODINGS = """utf-8 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 iso8859-1 iso8859-2 iso8859-5 iso8859-7 iso8859-9 iso8859-15
-koi8-r koi8-u cp866 cp850 cp852 cp437 mac-roman mac-cyrillic cp874 cp932 euc_jp iso2022_jp gb18030 big5 cp949 hz utf-7 utf-16-le utf-16-be
-utf-32-le cp037""".split()
+ENCODINGS = [
+    "utf-8",
+    "cp1250",
+    "cp1251",
+    "cp1252",
+    "cp1253",
+    "cp1254",
+    "cp1255",
+    "cp1256",
+    "cp1257",
+    "iso8859-1",
+    "iso8859-2",
+    "iso8859-5",
+    "iso8859-7",
+    "iso8859-9",
+    "iso8859-15",
+    "koi8-r",
+    "koi8-u",
+    "cp866",
+    "cp850",
+    "cp852",
+    "cp437",
+    "mac-roman",
+    "mac-cyrillic",
+    "cp874",
+    "cp932",
+    "euc_jp",
+    "iso2022_jp",
+    "gb18030",
+    "big5",
+    "cp949",
+    "hz",
+    "utf-7",
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32-le",
+    "cp037",
+]
 OUTCOMES = ("exact", "mostly", "rejected", "garbage")
 
 

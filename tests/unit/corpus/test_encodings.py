@@ -1,4 +1,4 @@
-"""Encodings from end to end: labels, damaged UTF-8, escapes, detection, and what is stated. Run: pytest tests/unit/corpus/test_encodings.py"""
+"""Labels, damaged UTF-8, escapes, detection, and what is stated. Run: pytest tests/unit/corpus/test_encodings.py"""
 
 from __future__ import annotations
 
