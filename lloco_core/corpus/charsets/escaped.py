@@ -7,7 +7,8 @@ import re
 from lloco_core.corpus.charsets.plausible import odd_share
 from lloco_core.corpus.reasons import Reason, Rejected
 
-_SWITCH = re.compile(rb"\x1b\$|\x1b\([IJ]|~\{|\+[A-Za-z0-9/]{3}")
+_SWITCHES = [re.compile(rb"\x1b[$(]"), re.compile(rb"~\{"), re.compile(rb"\+[A-Za-z0-9/]{3}")]
+"""One expression each: with a fixed beginning they are found as fast as memory is read."""
 _DESIGNATION = re.compile(r"\x1b\$[()*+,]?[@-Z]")
 """Of a set of two-byte characters; terminals have no such sequence."""
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
@@ -19,12 +20,12 @@ _JAPANESE = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004")
 
 def read_escaped(data: bytes) -> str | None:
     """Text of an encoding that ASCII `data` switches to; None where it is ASCII and nothing else."""
+    switches = [found.start() for switch in _SWITCHES if (found := switch.search(data))]
+    if not switches:
+        return None
     import chardet
 
-    switch = _SWITCH.search(data)
-    if switch is None:
-        return None
-    start = data.rfind(b"\n", 0, switch.start()) + 1
+    start = data.rfind(b"\n", 0, min(switches)) + 1
     found = chardet.detect(data[start : start + _SAMPLE], compat_names=False)["encoding"] or ""
     for codec in _CODECS.get(found, _JAPANESE if _is_japanese(data) else ()):
         try:
