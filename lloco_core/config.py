@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from lloco_core.corpus.charsets.labels import checked_label
 from lloco_core.credentials import MESSAGE, has_credentials
 from lloco_core.languages import language_code
 
@@ -49,6 +50,9 @@ class CorpusConfig(Concern):
     inventory: Uri | None = None
     """An S3 Inventory (its manifest.json), or a .csv or .parquet file with `key`, `size`, and `etag`, read instead of listing
     `uri`, which then says what keys are relative to."""
+    encoding: str | dict[str, str] | None = None
+    """Character encoding of text, HTML, and jsonl that has no byte order mark and is not plainly UTF-8: one label for all, or glob
+    patterns of relative paths with a label each, of which the first that fits holds. By default it is found for each document."""
     delete_rate: float = Field(0.2, ge=0, le=1)
     """Share of the corpus's stored documents that may be gone from it (at least one may) and are then removed. More is taken for a
     wrong URI or a missing mount: the plan is refused."""
@@ -78,6 +82,13 @@ class CorpusConfig(Concern):
     """Share of documents that may be quarantined (at least one may) before the run is failed at its end."""
     retry_quarantined: bool = False
     """Read quarantined documents again although they did not change."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _labels_exist(cls, stated: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for label in [stated] if isinstance(stated, str) else (stated or {}).values():
+            checked_label(label)
+        return stated
 
 
 class EncoderConfig(Concern):

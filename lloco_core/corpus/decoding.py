@@ -9,7 +9,14 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from collections.abc import Callable
 
+from lloco_core.corpus.charsets.detecting import detect
+from lloco_core.corpus.charsets.escaped import read_escaped, refuse_escapes
+from lloco_core.corpus.charsets.labels import codec_of
+from lloco_core.corpus.charsets.plausible import is_odd
+from lloco_core.corpus.charsets.utf8 import POSSIBLE, read_damaged_utf8, read_utf8
+from lloco_core.corpus.charsets.wide import read_wide
 from lloco_core.corpus.reasons import Reason, Rejected
 
 _MARKS = (
@@ -23,8 +30,11 @@ _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _MOST_CONTROL = 0.1
 """Share of control characters from which data is binary; logs with terminal colours stay below."""
+_PLAINLY_UTF8 = 6
+"""Characters beyond ASCII of valid UTF-8 that are no accident."""
+_WIDE = re.compile("[^\x00-\x7f]+")
 _INTACT = 10
-"""Non-ASCII characters per broken byte from which data is damaged UTF-8 rather than another encoding."""
+"""Characters beyond ASCII per broken byte from which data is of an encoding, if damaged; one broken byte is borne anyway."""
 
 
 def normalise_text(text: str) -> str:
@@ -42,21 +52,59 @@ def without_surrogates(text: str) -> str:
     return text
 
 
-def decode_text(data: bytes, declared: str | None = None) -> str:
+Declared = str | Callable[[bytes], str | None] | None
+"""A label, or a function that finds one in the data; it is called only for data that is not UTF-8."""
+
+
+def decode_text(data: bytes, declared: Declared = None) -> str:
     """Decode text of unknown encoding: byte order mark, UTF-8, the declared encoding, then statistics.
 
     Raises:
         Rejected: `binary` or `undecodable`.
     """
     text = _decode_marked(data)
-    if text is None:
-        if b"\x00" in data:
+    if text is None and b"\x00" in data:
+        text = read_wide(data)
+        if text is None:
             raise Rejected(Reason.BINARY, f"byte {data.index(0)} is NUL, so this is not text; correct the file's suffix or exclude it")
-        text = _decode_utf8(data) or _decode_as(data, declared) or _decode_by_statistics(data)
+    elif text is None:
+        text = (read_escaped(data) or data.decode("ascii")) if data.isascii() else _decode_eight_bit(data, declared)
+    if "\x1b$" in text:
+        refuse_escapes(text)
     n_control = len(_CONTROL.findall(text))
     if n_control > _MOST_CONTROL * len(text):
         raise Rejected(Reason.BINARY, f"{n_control} of {len(text)} characters are control characters; correct the suffix or exclude it")
     return text
+
+
+def as_marked_utf8(data: bytes, codec: str) -> bytes:
+    """Data in a stated encoding as UTF-8 with its mark, which the readers of all formats know.
+
+    A mark comes before what is stated, and so does UTF-8 that cannot be anything else.
+
+    Raises:
+        Rejected: `undecodable`, when it is not in that encoding.
+    """
+    if data.startswith(tuple(mark for mark, _ in _MARKS)) or _is_plainly_utf8(data):
+        return data
+    text = decode_as(data, codec)
+    if text is None:
+        raise Rejected(Reason.UNDECODABLE, f"is not in {codec}, which corpus.encoding states for it; correct the pattern or the label")
+    return codecs.BOM_UTF8 + text.encode("utf-8", "replace")
+
+
+def decode_as(data: bytes, codec: str) -> str | None:
+    """Decode with U+FFFD for broken bytes; None where there are more than a few."""
+    text = data.decode(codec, "replace")
+    n_broken = text.count("\ufffd")
+    if n_broken > 1 and n_broken * _INTACT > sum(map(len, _WIDE.findall(text))) - n_broken:
+        return None
+    return text
+
+
+def _is_plainly_utf8(data: bytes) -> bool:
+    text = read_utf8(data)
+    return text is not None and sum(map(len, _WIDE.findall(text))) >= _PLAINLY_UTF8
 
 
 def _decode_marked(data: bytes) -> str | None:
@@ -69,32 +117,29 @@ def _decode_marked(data: bytes) -> str | None:
     return None
 
 
-def _decode_utf8(data: bytes) -> str | None:
+def _decode_eight_bit(data: bytes, declared: Declared) -> str:
+    text = read_utf8(data) or read_damaged_utf8(data)
+    if text is not None:
+        return text
+    text = _decode_declared(data, declared(data) if callable(declared) else declared)
+    if text is not None:
+        return text
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("utf-8", "replace")
-    n_broken = text.count("\ufffd")
-    n_wide = sum(not character.isascii() for character in text) - n_broken
-    return text if n_wide >= _INTACT * n_broken else None
+        text = decode_as(data, detect(data))
+    except Rejected:
+        text = read_damaged_utf8(data, POSSIBLE)
+        if text is None:
+            raise
+    if text is None:
+        raise Rejected(Reason.UNDECODABLE, f"no character encoding fits all of these {len(data)} bytes; save the file again as UTF-8")
+    return text
 
 
-def _decode_as(data: bytes, encoding: str | None) -> str | None:
-    try:
-        return data.decode(encoding) if encoding else None
-    except (LookupError, UnicodeDecodeError):  # a page may declare an encoding that does not exist, or not its own
+def _decode_declared(data: bytes, label: str | None) -> str | None:
+    codec = codec_of(label) if label else None
+    if codec is None:
         return None
-
-
-def _decode_by_statistics(data: bytes) -> str:
-    from charset_normalizer import from_bytes
-
-    # UTF-16 and UTF-32 have a mark or NULs, both handled; without either they would match short Latin text.
-    found = from_bytes(data, cp_exclusion=["utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le", "utf_7"])
-    best = found.best()
-    if best is None:
-        raise Rejected(Reason.UNDECODABLE, f"no character encoding fits these {len(data)} bytes; save the file again as UTF-8")
-    for match in found:  # of equally plausible encodings the common one, not the alphabetically first
-        if (match.chaos, match.coherence) == (best.chaos, best.coherence) and "cp1252" in match.could_be_from_charset:
-            return str(match)
-    return str(best)
+    if codec.startswith(("utf-16", "utf-32")):  # data without zero bytes is neither; browsers take UTF-8 for what was meant
+        codec = "utf-8"
+    text = decode_as(data, codec)
+    return None if text is None or is_odd(text) else text

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 import pyarrow as pa
 
 from lloco_core.config import CorpusConfig
-from lloco_core.corpus.patterns import PathFilter, is_hidden
+from lloco_core.corpus.patterns import PathFilter, is_hidden, stated_codec
 from lloco_core.errors import ConfigurationError
 from lloco_core.objects import S3Objects, open_at, open_objects
 
@@ -49,14 +49,14 @@ def inventory_batches(config: CorpusConfig) -> Iterator[pa.RecordBatch]:
     n_listed = n_kept = 0
     for rows in _tables(config.inventory):
         n_listed += rows.num_rows
-        batch = _listed(rows, root, paths)
+        batch = _listed(rows, root, paths, config)
         n_kept += batch.num_rows
         yield batch
     if not n_kept:
         raise paths.refuse_nothing(n_listed)
 
 
-def _listed(rows: pa.Table, root: Objects, paths: PathFilter) -> pa.RecordBatch:
+def _listed(rows: pa.Table, root: Objects, paths: PathFilter, config: CorpusConfig) -> pa.RecordBatch:
     prefix = f"{root.prefix}/" if isinstance(root, S3Objects) and root.prefix else ""
     bucket = root.bucket if isinstance(root, S3Objects) else None
     columns = rows.to_pydict()
@@ -70,13 +70,18 @@ def _listed(rows: pa.Table, root: Objects, paths: PathFilter) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pa.array([root.uri(path) for path, _, _ in kept], pa.string()),
-            pa.array([etag for _, etag, _ in kept], pa.string()),
+            pa.array([_versioned(etag, path, config) for path, etag, _ in kept], pa.string()),
             pa.array([size for _, _, size in kept], pa.int64()),
             pa.array([path for path, _, _ in kept], pa.string()),
             pa.nulls(len(kept), pa.string()),
         ],
         names=["uri", "etag", "size", "relative_path", "metadata"],
     )
+
+
+def _versioned(etag: str, path: str, config: CorpusConfig) -> str:
+    codec = stated_codec(path, config)
+    return f"{etag}-{codec}" if codec else etag
 
 
 def _tables(uri: str) -> Iterator[pa.Table]:

@@ -1,14 +1,19 @@
-"""Which paths of a listing belong to the corpus: its include and exclude patterns, and what is never a document."""
+"""What the paths of a listing say: whether they belong to the corpus, and which encoding is stated for them."""
 
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import PurePosixPath
 
 from lloco_core.config import CorpusConfig
+from lloco_core.corpus.charsets.labels import codec_of
 from lloco_core.errors import ConfigurationError
 
 _FORGOTTEN = re.compile(r"(^|/)_forgotten/[0-9a-f]{24}\.(json|txt)$")
+_PACKED = {".gz", ".zst", ".bz2", ".xz"}
+_IN_ONE_ENCODING = {".txt", ".text", ".log", ".rst", ".md", ".markdown", ".html", ".htm", ".xhtml", ".jsonl", ".ndjson", ".csv", ".tsv"}
+"""Suffixes of formats whose bytes are text; the others say themselves how theirs is encoded."""
 
 
 class PathFilter:
@@ -41,6 +46,25 @@ def is_hidden(key: str) -> bool:
     if _FORGOTTEN.search(key):
         return True
     return any(part.startswith((".", "~$")) and part not in (".", "..") for part in key.split("/"))  # steps up are refused, not left out
+
+
+def stated_codec(path: str, config: CorpusConfig) -> str | None:
+    """The codec that `corpus.encoding` states for a relative path; None where it states none, or the format needs none."""
+    if not config.encoding or not _is_in_one_encoding(path):
+        return None
+    if isinstance(config.encoding, str):
+        return codec_of(config.encoding)
+    return next((codec_of(label) for glob, label in config.encoding.items() if _matches(_compiled(glob), path)), None)
+
+
+def _is_in_one_encoding(path: str) -> bool:
+    name = PurePosixPath(path.lower())
+    return (name.with_suffix("").suffix if name.suffix in _PACKED else name.suffix) in _IN_ONE_ENCODING
+
+
+@lru_cache(maxsize=64)
+def _compiled(glob: str) -> list[re.Pattern[str]]:
+    return _compile((glob,))
 
 
 def _compile(globs: tuple[str, ...]) -> list[re.Pattern[str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -17,7 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.manifest import is_manifest, read_manifest
-from lloco_core.corpus.patterns import PathFilter, is_hidden
+from lloco_core.corpus.patterns import PathFilter, is_hidden, stated_codec
 from lloco_core.errors import ConfigurationError, StorageError
 from lloco_core.objects import KeyOutsideError, LocalObjects, ObjectInfo, Objects, canonical_root, open_objects
 from lloco_core.settings import Settings, settings
@@ -44,7 +45,7 @@ def list_corpus(config: CorpusConfig) -> Iterator[SourceObject]:
         n_listed += 1
         if paths.keeps(source.relative_path):
             n_kept += 1
-            yield source
+            yield _with_encoding(source, config)
     if not n_kept:
         raise paths.refuse_nothing(n_listed)
 
@@ -99,6 +100,12 @@ def _list_folder(config: CorpusConfig) -> Iterator[SourceObject]:
 
 def _list_manifest(config: CorpusConfig) -> Iterator[SourceObject]:
     return read_manifest(config.uri, _look)
+
+
+def _with_encoding(source: SourceObject, config: CorpusConfig) -> SourceObject:
+    """Another stated encoding is a change: what was stored or quarantined without it is read again."""
+    codec = stated_codec(source.relative_path, config)
+    return replace(source, etag=f"{source.etag}-{codec}") if codec else source
 
 
 def _look(uri: str) -> ObjectInfo | None:

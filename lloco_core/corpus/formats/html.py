@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from lloco_core.corpus.charsets.declared import declared_label
 from lloco_core.corpus.decoding import decode_text, normalise_text
 from lloco_core.corpus.formats.quiet import quiet
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
 
-_DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""")
 _INVISIBLE = "//head | //script | //style | //noscript | //template | //svg | //comment()"
 _BLOCKS = ("br", "p", "div", "section", "article", "header", "footer", "nav", "aside", "main", "li", "dt", "dd", "tr", "table", "pre")
 _BLOCKS += ("blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "option")
@@ -20,8 +19,7 @@ def read_html(data: bytes, max_bytes: int) -> ReadText:
     """Read a page without its navigation and footer."""
     import trafilatura
 
-    declared = _DECLARED.search(data[:2048])
-    page = decode_text(data, declared[1].decode("ascii") if declared else None)
+    page = decode_text(data, declared_label)
     tree = _parse(page)
     if tree is None:
         raise Rejected(Reason.HTML_NO_TEXT, "the page has no element; check how it was saved, or exclude it")

@@ -7,15 +7,18 @@ is caught here, and only here, as `parser_failed`. `reading.py` calls `parse_obj
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from lloco_core.config import CorpusConfig
+from lloco_core.corpus.decoding import as_marked_utf8
 from lloco_core.corpus.documents import build_document
 from lloco_core.corpus.formats.containers import JSONL, PARQUET, read_rows
 from lloco_core.corpus.formats.html import read_html
 from lloco_core.corpus.formats.pdf import read_pdf
 from lloco_core.corpus.formats.read_text import ReadText, read_markdown, read_plain
 from lloco_core.corpus.formats.word import read_docx
+from lloco_core.corpus.patterns import stated_codec
 from lloco_core.corpus.reasons import Reason, Rejected, parser_failed
 from lloco_core.corpus.unpacking import CODECS, Unpacked, unpack
 from lloco_core.types import Document, Rejection, SourceObject
@@ -67,6 +70,8 @@ def _parse(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[
         codec, suffix = CODECS[suffix], path.with_suffix("").suffix.lower()
         in_lines = suffix in CONTAINERS and CONTAINERS[suffix].in_lines
         unpacked = unpack(data, codec, config.max_bytes, config.parse_memory_mb, in_lines)
+    if stated := stated_codec(source.relative_path, config):
+        unpacked = replace(unpacked, data=as_marked_utf8(unpacked.data, stated))
     if suffix in CONTAINERS:
         yield from read_rows(unpacked, CONTAINERS[suffix], source, config)
     elif suffix in WHOLE:
