@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-MARKER ?= not real
+MARKER ?= not real and not long
 PYTEST = $(BIN)/python -m pytest -m "$(MARKER)" $(ARGS)
 # whole lines, as two of them print at once; 5: ARGS match nothing there
 LINES = | sed -u "" $(if $(ARGS),|| [ $$? = 5 ])
@@ -47,20 +47,28 @@ run: setup ## Run a night: make run [CORPUS=folder|s3://...] [STORE=folder|s3://
 	$(BIN)/python -m flows.nightly --config $(CONFIG) --corpus.uri "$(CORPUS)" --store.uri "$(STORE)" $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests, unit tests beside those that start services (under 12 minutes on 2 cores)
-	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests MARKER="not real"
+test: setup ## Run the tests, two kinds at a time (under 12 minutes on 2 cores)
+	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests flow-tests MARKER="not real and not long"
 
 .PHONY: test-real
-test-real: setup ## Run the slow tests against real services (Ceph, Prefect server and worker, README commands)
-	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests MARKER=real
+test-real: setup ## Run the slow tests against real services (Ceph, Prefect server and worker, README commands; 20 minutes)
+	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests flow-tests MARKER=real
+
+.PHONY: test-long
+test-long: setup ## Run the longest drills (200 random kills, outages of 80 s, many nights of two ingests): make test-long [ARGS="-k name"]
+	@$(MAKE) --no-print-directory service-tests MARKER=long
 
 .PHONY: unit-tests
 unit-tests: setup ## Run the tests in tests/unit: make unit-tests [MARKER=real] [ARGS="-k name"]
 	$(PYTEST) tests/unit $(LINES)
 
 .PHONY: service-tests
-service-tests: setup ## Run the tests that start clusters and services, one after another: make service-tests [MARKER=real] [ARGS="-k name"]
-	$(PYTEST) tests/contract tests/crash tests/flows tests/gpu $(LINES)
+service-tests: setup ## Run the crash drills and the contracts with Ray, S3, and DeepSpeed: make service-tests [MARKER=real] [ARGS="-k name"]
+	$(PYTEST) tests/crash tests/gpu tests/contract $(LINES)
+
+.PHONY: flow-tests
+flow-tests: setup ## Run the tests of whole flows: make flow-tests [MARKER=real] [ARGS="-k name"]
+	$(PYTEST) tests/flows $(LINES)
 
 .PHONY: lint
 lint: setup ## Check style, imports, and formatting
