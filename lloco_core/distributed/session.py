@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from lloco_core.config import ClusterConfig, EncoderConfig
 
 
+logger = logging.getLogger(__name__)
+
 CONNECT_SECONDS = 10
+START_ATTEMPTS = 3
+"""Ray gives its processes 30 s to come up, which is a fixed number there and too short on a machine that is busy at the moment."""
 
 
 @contextmanager
@@ -36,18 +40,34 @@ def ray_session(cluster: ClusterConfig) -> Iterator[None]:
         _refuse_silent_address(settings().ray_address)
         ray.init(address=settings().ray_address, log_to_driver=False, logging_level=logging.ERROR)
     else:
-        ray.init(
-            address="local",
-            num_cpus=local_cores() + 2,  # reading and writing run beside encoders that take all cores
-            object_store_memory=cluster.object_store_mb * 2**20,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        cpus = local_cores() + 2  # reading and writing run beside encoders that take all cores
+        start_local_ray(cpus, cluster.object_store_mb)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def start_local_ray(cpus: int, object_store_mb: int) -> None:
+    """Start a Ray on this machine and connect to it; again where the machine was too busy for Ray's patience."""
+    import ray
+
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                object_store_memory=object_store_mb * 2**20,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:  # Ray has no type of its own for it
+            if attempt == START_ATTEMPTS or "timed out" not in str(error).lower():
+                raise
+            logger.warning("Ray did not start, trying again: %s", error)
+        else:
+            return
 
 
 def local_cores() -> int:

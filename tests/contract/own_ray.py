@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from lloco_core.distributed.session import start_local_ray
+
 QUICK = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # every report waits for the next check
     "RAY_metrics_report_interval_ms": "1000",
@@ -37,7 +39,7 @@ def own_ray(worker_environment: Mapping[str, str]) -> Iterator[None]:
             ray.shutdown()
         with pytest.MonkeyPatch.context() as at_start:
             _set(at_start, worker_environment)
-            ray.init(address="local", num_cpus=3, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False)
+            start_local_ray(cpus=3, object_store_mb=100)
         yield
         ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
