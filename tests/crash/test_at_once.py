@@ -19,10 +19,6 @@ from tests.crash.drill import ledger
 
 REPOSITORY = Path(__file__).parents[2]
 
-MANY = {"folder": (6, 20), "ceph": (2, 8)}
-"""Nights of the slow run, and of the long one."""
-SLOW = (pytest.mark.real, pytest.mark.long)
-
 
 @pytest.fixture
 def store_uri(request, tmp_path, monkeypatch):
@@ -51,7 +47,7 @@ def assert_nothing_lost_or_twice(store_uri, result, nights):
     assert set(result["reads"]) <= set(published)
 
 
-@pytest.mark.parametrize(("store_uri", "nights"), [("folder", 2), ("moto", 1)], indirect=["store_uri"])
+@pytest.mark.parametrize(("store_uri", "nights"), [("folder", 2), pytest.param("ceph", 1, marks=pytest.mark.real)], indirect=["store_uri"])
 def test_two_ingests_at_once_and_a_reader(tmp_path, store_uri, nights):
     result = run_nights(tmp_path, store_uri, nights, wait=0)
     assert_nothing_lost_or_twice(store_uri, result, nights)
@@ -61,7 +57,11 @@ def test_two_ingests_at_once_and_a_reader(tmp_path, store_uri, nights):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("store_uri", "nights"),
-    [pytest.param(place, count, marks=mark) for place, counts in MANY.items() for count, mark in zip(counts, SLOW, strict=True)],
+    [
+        pytest.param("folder", 6, marks=pytest.mark.real),
+        pytest.param("folder", 20, marks=pytest.mark.long),
+        pytest.param("ceph", 8, marks=pytest.mark.long),
+    ],
     indirect=["store_uri"],
 )
 def test_many_nights_of_two_ingests_at_once_and_a_reader(tmp_path, store_uri, nights):
