@@ -56,7 +56,7 @@ test-real: setup ## Run the slow tests against real services (Ceph, Prefect serv
 
 .PHONY: test-long
 test-long: setup ## Run the longest drills (200 random kills, outages of 80 s, many nights of two ingests): make test-long [ARGS="-k name"]
-	@$(MAKE) --no-print-directory service-tests MARKER=long
+	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests MARKER=long
 
 .PHONY: unit-tests
 unit-tests: setup ## Run the tests in tests/unit: make unit-tests [MARKER=real] [ARGS="-k name"]
