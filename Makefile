@@ -27,6 +27,8 @@ export PREFECT_LOGGING_LEVEL ?= INFO
 export DO_NOT_TRACK := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PYTHONPATH := $(CURDIR)
+# without kept bytecode every process compiles the 5,000 modules that it imports: 10 s of a core, hundreds of times in the tests
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets
