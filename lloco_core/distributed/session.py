@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
 START_ATTEMPTS = 3
-"""Ray gives its processes 30 s to come up, which is a fixed number there and too short on a machine that is busy at the moment."""
+"""Ray gives its agent 15 s to come up and its node 30 s, fixed numbers there, and too short on a machine that is busy at the moment."""
 
 
 @contextmanager
