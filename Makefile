@@ -50,11 +50,11 @@ run: setup ## Run a night: make run [CORPUS=folder|s3://...] [STORE=folder|s3://
 
 .PHONY: test
 test: setup ## Run the tests, two kinds at a time (under 12 minutes on 2 cores)
-	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests flow-tests MARKER="not real and not long"
+	@$(MAKE) --no-print-directory -j 2 unit-tests flow-tests service-tests MARKER="not real and not long"
 
 .PHONY: test-real
 test-real: setup ## Run the slow tests against real services (Ceph, Prefect server and worker, README commands; 20 minutes)
-	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests flow-tests MARKER=real
+	@$(MAKE) --no-print-directory -j 2 unit-tests flow-tests service-tests MARKER=real
 
 .PHONY: test-long
 test-long: setup ## Run the longest drills (200 random kills, outages of 80 s, many nights of two ingests): make test-long [ARGS="-k name"]
