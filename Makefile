@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := "$(VENV)/bin"
 empty :=
 INSTALLED := $(subst $(empty) ,\ ,$(VENV))/.installed
-MARKER ?= not real
+MARKER ?= not real and not long
 PYTEST = $(BIN)/python -m pytest -m "$(MARKER)" $(ARGS)
 # whole lines, as two of them print at once; 5: ARGS match nothing there
 LINES = | sed -u "" $(if $(ARGS),|| [ $$? = 5 ])
@@ -30,6 +30,8 @@ export PREFECT_LOGGING_LEVEL ?= INFO
 export DO_NOT_TRACK := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PYTHONPATH := $(CURDIR)
+# without kept bytecode every process compiles the 5,000 modules that it imports: 10 s of a core, hundreds of times in the tests
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets
@@ -53,20 +55,28 @@ corpus: setup ## Export the corpus of `make run` and of the deployments, where n
 	@if [ "$(CORPUS)" = "$(RUN_DIR)/corpus" ]; then $(BIN)/python -m lloco_core.corpus.demo "$(CORPUS)"; fi
 
 .PHONY: test
-test: setup ## Run the tests, unit tests beside those that start services (under 12 minutes on 2 cores)
-	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests MARKER="not real"
+test: setup ## Run the tests, two kinds at a time (under 12 minutes on 2 cores)
+	@$(MAKE) --no-print-directory -j 2 unit-tests flow-tests service-tests MARKER="not real and not long"
 
 .PHONY: test-real
-test-real: setup ## Run the slow tests against real services (Ceph, Prefect server and worker, README commands)
-	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests MARKER=real
+test-real: setup ## Run the slow tests against real services (Ceph, Prefect server and worker, README commands; 20 minutes)
+	@$(MAKE) --no-print-directory -j 2 unit-tests flow-tests service-tests MARKER=real
+
+.PHONY: test-long
+test-long: setup ## Run the longest drills (200 random kills, outages of 80 s, many nights of two ingests): make test-long [ARGS="-k name"]
+	@$(MAKE) --no-print-directory -j 2 unit-tests service-tests MARKER=long
 
 .PHONY: unit-tests
 unit-tests: setup ## Run the tests in tests/unit: make unit-tests [MARKER=real] [ARGS="-k name"]
 	$(PYTEST) tests/unit $(LINES)
 
 .PHONY: service-tests
-service-tests: setup ## Run the tests that start clusters and services, one after another: make service-tests [MARKER=real] [ARGS="-k name"]
-	$(PYTEST) tests/contract tests/crash tests/flows tests/gpu $(LINES)
+service-tests: setup ## Run the crash drills and the contracts with Ray, S3, and DeepSpeed: make service-tests [MARKER=real] [ARGS="-k name"]
+	$(PYTEST) tests/crash tests/gpu tests/contract $(LINES)
+
+.PHONY: flow-tests
+flow-tests: setup ## Run the tests of whole flows: make flow-tests [MARKER=real] [ARGS="-k name"]
+	$(PYTEST) tests/flows $(LINES)
 
 .PHONY: lint
 lint: setup ## Check style, imports, and formatting

@@ -18,12 +18,13 @@ MEETING_SECONDS = 20
 @contextmanager
 def moto_server(layer: Callable[[App], App] = lambda app: app) -> Iterator[str]:
     """Run a server; yields its URL. `layer` is put around moto's own application. All servers of a process hold the same buckets."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.server import create_backend_app
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # S3 alone: moto's dispatcher for all services lists its modules' folders in every request, most of a request's time;
     # a fixed port that is taken would hang for ever
-    server = make_server("127.0.0.1", 0, layer(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    server = make_server("127.0.0.1", 0, layer(create_backend_app("s3")), threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"

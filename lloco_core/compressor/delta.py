@@ -1,15 +1,14 @@
 """An encoder as what training changed of a base model: a few tens of megabytes in place of all weights.
 
-The layout of such a folder, beside the published full one:
+A folder of this layout, beside the published full one, holds:
 
-| file | holds |
-|---|---|
-| `delta.json` | the base by name and digest of its weights, the rank, and what part of the change the rank keeps |
-| `delta.safetensors` | per changed matrix `<key>.left` [out, r] and `<key>.right` [r, in], whose product is added to the base's; other changed tensors whole; the summary embedding |
-| `config.json` | of the encoder, as in the full layout; the tokenizer is the base's |
+- `delta.json`: the base by name and by a digest of its weights, the rank, and which part of the change the rank keeps;
+- `delta.safetensors`: per changed matrix `<key>.left` [out, r] and `<key>.right` [r, in], whose product is added to the base's; what else
+  changed, and the summary embedding, whole;
+- `config.json` of the encoder, as in the full layout. The tokenizer is the base's.
 
-`left` and `right` come from a singular value decomposition (Eckart and Young 1936: the nearest matrix of that rank) and are int8 with one scale per
-component: its column of `left`, its row of `right`.
+`left` and `right` come from a singular value decomposition (Eckart and Young 1936: the nearest matrix of that rank). They are int8 with one
+scale per component: its column of `left`, its row of `right`.
 Legend: out x in a matrix, r rank.
 """
 

@@ -1,7 +1,7 @@
 """A GGUF file of a LLaMA-family model as a checkpoint folder: converted once, kept in the cache, the same for all processes.
 
-The weights are expanded to bfloat16. transformers reads the format (its package `gguf`), tokenizer and chat template included. The folder is
-named by the file's SHA-256 and appears whole or not at all; `converted.json` holds the digests of what lies in it.
+The weights are expanded to bfloat16. transformers reads the format with the package `gguf`, tokenizer and chat template included. The folder
+is named by the file's SHA-256 and appears whole or not at all; `converted.json` holds the digests of what lies in it.
 """
 
 from __future__ import annotations

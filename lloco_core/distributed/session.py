@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lloco_core.config import ClusterConfig, EncoderConfig
 
 
+logger = logging.getLogger(__name__)
+
 CONNECT_SECONDS = 10
 
 

@@ -9,7 +9,7 @@ GRAPHS = 64
 """Of one layer at most: with and without gradients, masks, and earlier vectors. Beyond torch's default of 8 layers run uncompiled."""
 
 
-def compile_layers(model: nn.Module) -> int:
+def compile_layers(model: nn.Module, backend: str = "inductor") -> int:
     """Let every decoder layer be compiled at its first call, one graph for all lengths. Returns how many layers.
 
     Weights, names, and results stay (but for rounding). Not for ZeRO-3, which fetches weights within the layers.
@@ -17,7 +17,7 @@ def compile_layers(model: nn.Module) -> int:
     layers = {id(layer): layer for stack in layer_stacks(model) for layer in stack}
     torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
     for layer in layers.values():
-        layer.compile(dynamic=True)
+        layer.compile(dynamic=True, backend=backend)
     return len(layers)
 
 

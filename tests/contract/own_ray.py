@@ -1,19 +1,27 @@
-"""A Ray for one test module alone."""
+"""A Ray of the test process, which all contract tests share, as it takes seconds to start one."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
 
+from lloco_core.config import ClusterConfig
+from lloco_core.distributed.local_ray import start_local_ray
+
+QUICK = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # every report waits for the next check
+    "RAY_metrics_report_interval_ms": "1000",
+}
+
 
 @contextmanager
-def own_ray(module_name: str, **environment: str) -> Iterator[None]:
-    """A Ray on the loopback, in a short folder (socket paths are limited), whose workers get the module by value."""
+def own_ray(worker_environment: Mapping[str, str]) -> Iterator[None]:
+    """A Ray on the loopback, in a short folder (socket paths are limited); only its workers get the given environment."""
     folder = tempfile.mkdtemp(prefix="r", dir="/tmp")
     quiet = {
         "RAY_TMPDIR": folder,
@@ -21,19 +29,34 @@ def own_ray(module_name: str, **environment: str) -> Iterator[None]:
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
         "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (quiet | environment).items():
-            patch.setenv(name, value)
+        _set(patch, quiet | QUICK)
         patch.delenv("RAY_ADDRESS", raising=False)
         import ray
 
         if ray.is_initialized():
             ray.shutdown()
-        module = sys.modules[module_name]
-        ray.cloudpickle.register_pickle_by_value(module)  # workers cannot import a test
-        ray.init(address="local", num_cpus=3, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False)
+        with pytest.MonkeyPatch.context() as at_start:
+            _set(at_start, worker_environment)
+            start_local_ray(ClusterConfig(object_store_mb=100))
         yield
         ray.shutdown()
-        ray.cloudpickle.unregister_pickle_by_value(module)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def sent_by_value(module_name: str) -> Iterator[None]:
+    """Workers get what the module defines by value: they cannot import a test."""
+    import ray
+
+    module = sys.modules[module_name]
+    ray.cloudpickle.register_pickle_by_value(module)
+    yield
+    ray.cloudpickle.unregister_pickle_by_value(module)
+
+
+def _set(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None:
+    for name, value in environment.items():
+        patch.setenv(name, value)

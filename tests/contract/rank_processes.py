@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 
-def launch(script: Path, folder: Path, ranks: int, jobs: list[dict], seconds: float = 150) -> None:
+def launch(script: Path, folder: Path, ranks: int, jobs: list[dict], seconds: float = 500) -> None:
     """Run `script jobs.json` on `ranks` processes without a compiler at hand."""
     (folder / "jobs.json").write_text(json.dumps(jobs))
     with socket.socket() as probe:

@@ -19,7 +19,7 @@ ROWS = 9  # with a global batch of 4: the last step of an epoch has 1 row, and t
 STEPS = 6
 RESUMABLE = {"dropout": 0.3, "checkpoint_steps": 2}
 
-pytestmark = pytest.mark.timeout(170)
+pytestmark = pytest.mark.timeout(600)
 
 
 def job(folder: Path, resume_from: Path | None = None, **recipe: object) -> dict:

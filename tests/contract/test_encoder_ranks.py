@@ -45,7 +45,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             name = f"{kind}-{stage}"
             jobs.append(job(f"two-{name}", kind, zero_stage=stage, checkpoint_steps=3))
             jobs.append(job(f"resumed-{name}", kind, root / f"two-{name}" / "checkpoint-3", zero_stage=stage, checkpoint_steps=3))
-    launch(SCRIPT, root, 2, jobs, seconds=400)
+    launch(SCRIPT, root, 2, jobs)
     return root
 
 

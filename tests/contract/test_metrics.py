@@ -17,7 +17,7 @@ from lloco_core.errors import LeaseLost
 from lloco_core.observe.busy import EncoderBusy
 from lloco_core.store.records import ShardRecord
 from lloco_core.types import Rejection
-from tests.contract.own_ray import own_ray
+from tests.contract.own_ray import sent_by_value
 
 pytestmark = pytest.mark.real
 
@@ -64,9 +64,9 @@ ray.shutdown()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ray_session() -> Iterator[None]:
-    """A Ray of this module alone, with the metrics port on the loopback and of its own choice."""
-    with own_ray(__name__, RAY_metrics_report_interval_ms="1000"):
+def ray_session(ray_of_contracts: None) -> Iterator[None]:
+    """Its metrics port is on the loopback and of its own choice."""
+    with sent_by_value(__name__):
         yield
 
 

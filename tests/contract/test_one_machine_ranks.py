@@ -13,7 +13,7 @@ from lloco_core.encoder_training.machine import train_on_this_machine
 from tests.contract.rank_processes import launch
 from tests.contract.tiny_training import SEGMENT, run_config, write_base, write_text
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 
 def test_two_ranks_go_on_behind_their_checkpoint_and_equal_one(tmp_path: Path) -> None:

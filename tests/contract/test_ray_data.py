@@ -1,6 +1,6 @@
 """Ray Data as `distributed.graph` relies on it: shards at once in one actor, a counted bound, and every shard exactly once.
 
-Needs a Ray of its own; nearly all of its time goes into starting workers.
+Nearly all of its time goes into starting workers.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from lloco_core.distributed.compression import CompressionJob, compress_shards
 from lloco_core.distributed.graph import EncoderPool, run_graph
 from lloco_core.observe.busy import EncoderBusy
 from lloco_core.store.records import load_records
-from tests.contract.own_ray import own_ray
+from tests.contract.own_ray import sent_by_value
 from tests.crash.drill import configuration, write_corpus
 
 pytestmark = pytest.mark.timeout(280)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ray_session() -> Iterator[None]:
-    """A Ray of this module alone."""
-    with own_ray(__name__, TOKENIZERS_PARALLELISM="false"):
+def ray_session(ray_of_contracts: None) -> Iterator[None]:
+    with sent_by_value(__name__):
         yield
 
 

@@ -1,6 +1,6 @@
 """Ray Train as `distributed.training` relies on it: a run on S3 whose worker dies, and the same run started again.
 
-Needs a Ray of its own and takes a minute, nearly all of it starting workers: `pytest tests/contract/test_ray_train.py`.
+Takes most of a minute, nearly all of it for starting workers: `pytest tests/contract/test_ray_train.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lloco_core.finetune.lora import attach_lora, save_adapter
 from lloco_core.finetune.rows import FinetuneDataset, split_holdout, write_examples
 from lloco_core.settings import settings
 from tests.conftest import s3_environment
-from tests.contract.own_ray import own_ray
+from tests.contract.own_ray import sent_by_value
 
 TINY = str(Path(__file__).parents[1] / "unit" / "finetune")
 sys.path.append(TINY)
@@ -50,9 +50,8 @@ def bucket(s3_endpoint: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def ray_session(bucket: str) -> Iterator[None]:
-    """A Ray of this module alone."""
-    with own_ray(__name__, RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.3"):  # every report waits for the next check
+def ray_session(ray_of_contracts: None, bucket: str) -> Iterator[None]:
+    with sent_by_value(__name__):
         yield
 
 

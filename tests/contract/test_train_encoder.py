@@ -1,6 +1,6 @@
 """Encoder training on Ray Train: a worker that dies in the middle, an output on S3, and both kinds of encoder.
 
-Needs a Ray of its own and takes minutes, nearly all of it starting workers.
+Takes minutes, nearly all of it for starting workers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lloco_core.encoder_training.trainee import Trainee
 from lloco_core.errors import CheckpointError, ConfigurationError
 from lloco_core.settings import settings
 from tests.conftest import s3_environment
-from tests.contract.own_ray import own_ray
+from tests.contract.own_ray import sent_by_value
 from tests.contract.tiny_training import SEGMENT, run_config, write_base, write_text
 
 IDS = np.arange(100, 120)
@@ -50,12 +50,12 @@ def bucket(s3_endpoint: str) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def home(bucket: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Base and text, and a Ray of this module alone."""
+def home(ray_of_contracts: None, bucket: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Base and text."""
     folder = tmp_path_factory.mktemp("encoder-training")
     write_base(folder / "base")
     write_text(folder / "text.jsonl")
-    with own_ray(__name__, RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.3"):  # every checkpoint waits for the next check
+    with sent_by_value(__name__):
         yield folder
 
 

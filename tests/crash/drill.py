@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +95,13 @@ def configuration(corpus: Path, store_uri: str, options: dict[str, Any] | None =
     )
 
 
-def finish(session: Any, on_commit: Callable[[Any], None] = lambda _: None) -> dict[str, Any]:
+def finish(session: Any) -> dict[str, Any]:
     """The steps of an open ingest, as `flows/ingest_corpus.py` takes them."""
     from lloco_core.distributed.ingest import compress_and_commit, plan_ingest
     from lloco_core.store import index, nights
 
     plan = plan_ingest(session)
-    compress_and_commit(session, plan, on_commit)
+    compress_and_commit(session, plan, lambda _: None)
     index.build_indices(session.store)
     night = nights.publish_night(session.store, session.run_id, session.lease)
     return {

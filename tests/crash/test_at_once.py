@@ -14,13 +14,13 @@ import pytest
 
 from lloco_core.settings import settings
 from lloco_core.store.read import open_night
-from tests.conftest import BUCKET, S3_SERVERS, endpoint_of, reach
+from tests.conftest import BUCKET, endpoint_of, reach
 from tests.crash.drill import ledger
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.fixture(params=["folder", *S3_SERVERS])
+@pytest.fixture
 def store_uri(request, tmp_path, monkeypatch):
     if request.param == "folder":
         yield str(tmp_path / "store")
@@ -32,7 +32,7 @@ def store_uri(request, tmp_path, monkeypatch):
 
 def run_nights(folder, store_uri, nights, wait):
     arguments = [sys.executable, "-m", "tests.crash.at_once", str(folder), store_uri, "1", str(nights), str(wait)]
-    done = subprocess.run(arguments, cwd=REPOSITORY, env=os.environ, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(arguments, cwd=REPOSITORY, env=os.environ, capture_output=True, text=True, timeout=1700)
     assert done.returncode == 0, done.stderr[-5000:]
     return json.loads(done.stdout)
 
@@ -47,17 +47,24 @@ def assert_nothing_lost_or_twice(store_uri, result, nights):
     assert set(result["reads"]) <= set(published)
 
 
-def test_two_ingests_at_once_and_a_reader(tmp_path, store_uri):
-    nights = 1 if "://" in store_uri else 2
+@pytest.mark.parametrize(("store_uri", "nights"), [("folder", 2), pytest.param("ceph", 1, marks=pytest.mark.real)], indirect=["store_uri"])
+def test_two_ingests_at_once_and_a_reader(tmp_path, store_uri, nights):
     result = run_nights(tmp_path, store_uri, nights, wait=0)
     assert_nothing_lost_or_twice(store_uri, result, nights)
     assert result["reads"]
 
 
-@pytest.mark.real
-@pytest.mark.timeout(600)
-def test_many_nights_of_two_ingests_at_once_and_a_reader(tmp_path, store_uri):
-    nights = 8 if "://" in store_uri else 20
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("store_uri", "nights"),
+    [
+        pytest.param("folder", 6, marks=pytest.mark.real),
+        pytest.param("folder", 20, marks=pytest.mark.long),
+        pytest.param("ceph", 8, marks=pytest.mark.long),
+    ],
+    indirect=["store_uri"],
+)
+def test_many_nights_of_two_ingests_at_once_and_a_reader(tmp_path, store_uri, nights):
     result = run_nights(tmp_path, store_uri, nights, wait=60)
     assert_nothing_lost_or_twice(store_uri, result, nights)
     assert result["refused"] == 0  # they waited for each other

@@ -19,7 +19,8 @@ def change_again(corpus: Path, night: int) -> None:
             grown.write(f" And in night {night} there was more to say of the harbour and the lantern." * (1 + night % 2))
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(20, marks=[pytest.mark.real, pytest.mark.timeout(900)])])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("count", [3, pytest.param(10, marks=pytest.mark.real), pytest.param(30, marks=pytest.mark.long)])
 def test_ingests_beside_maintenance_and_readers(tmp_path: Path, count: int):
     corpus, alone, beside = tmp_path / "corpus", str(tmp_path / "alone"), str(tmp_path / "beside")
     write_corpus(corpus)

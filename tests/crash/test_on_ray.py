@@ -1,4 +1,4 @@
-"""Whole nights on Ray with the reference encoder: the driver or an encoder worker is killed (kill -9) on the way.
+"""Whole nights on Ray with the reference encoder: the driver, or every encoder worker that meets a document, is killed (kill -9).
 
 The undisturbed tables are made without Ray, by the same functions in a for-loop: both ways must agree.
 """
@@ -20,6 +20,7 @@ from lloco_core.store.read import open_night
 from lloco_core.store.records import load_records, open_plans
 from lloco_core.store.tables import Store
 from tests.crash.drill import ledger, picture, write_corpus
+from tests.crash.on_ray import POISON
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -117,10 +118,10 @@ def assert_same(found, expected):
                     assert row[column] == value, (table, column)
 
 
-def assert_each_shard_once(store_uri):
+def assert_each_shard_once(store_uri, n_documents):
     shards = Counter(row["shard_id"] for row in ledger(store_uri) if row["entry"] == "shard")
     assert set(shards.values()) == {1}
-    assert sum(row["n_documents"] for row in ledger(store_uri) if row["entry"] == "shard") == 10
+    assert sum(row["n_documents"] for row in ledger(store_uri) if row["entry"] == "shard") == n_documents
     assert open_plans(Store(store_uri).objects) == []
 
 
@@ -141,16 +142,25 @@ def test_the_driver_is_killed_between_two_tables(corpus, expected, tmp_path, ray
     result = night(corpus, store_uri, "night-2", ray_folder)
     assert result["recovered"] == len(recorded) - 1  # one was in the ledger
     assert len(result["planned"]) == 12 - len(done)  # recorded shards are not encoded again
-    assert_each_shard_once(store_uri)
+    assert_each_shard_once(store_uri, 10)
     assert_same(picture(store_uri), expected)
     assert open_night(store_uri).groups() == {"north": 5, "south": 5}
 
 
-def test_an_encoder_worker_is_killed_while_the_run_goes_on(corpus, expected, tmp_path, ray_folder):
+def test_a_document_kills_every_worker_while_the_run_goes_on(corpus, expected, tmp_path, ray_folder):
     store_uri = str(tmp_path / "store")
-    result = night(corpus, store_uri, "night-1", ray_folder, "worker")
-    assert len(result["killed"]) == 1
-    assert result["written"] < result["shards"] == 4  # there was something left to encode
-    assert_each_shard_once(store_uri)
-    assert_same(picture(store_uri), expected)
-    assert open_night(store_uri).name == "night-1"
+    result = night(corpus, store_uri, "night-1", ray_folder, "document")
+    [poison] = [row for row in expected["documents"] if row["title"] == POISON]
+    others = {
+        table: [row for row in rows if row["doc_id"] != poison["doc_id"]] for table, rows in expected.items() if table != "quarantine"
+    }
+    found = picture(store_uri)
+    quarantine = found.pop("quarantine")
+    assert_each_shard_once(store_uri, 9)
+    assert_same(found, others)
+    assert {row["uri"].rpartition("/")[2]: (row["stage"], row["code"]) for row in quarantine} == {
+        "bad.txt": ("parse", "empty"),
+        "worse.txt": ("parse", "empty"),
+        f"{POISON}.txt": ("encode", "encoder_killed"),
+    }
+    assert open_night(store_uri).name == result["night"] == "night-1"

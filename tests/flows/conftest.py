@@ -1,12 +1,16 @@
-"""Flow tests run real Prefect (one temporary server a session), real Ray, and the reference model."""
+"""Flow tests run real Prefect (one temporary server a session), real Ray (one a session), and the reference model."""
 
 from __future__ import annotations
 
 import os
 import pydoc_data.topics
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import s3_environment
 
 TOPICS = {
     "statements": ("assert", "break", "continue", "del", "pass", "return"),
@@ -23,10 +27,32 @@ def prefect_server():
         yield
 
 
+@pytest.fixture(scope="session")
+def open_ray(s3_endpoint: str) -> Iterator[None]:
+    """The Ray that flows of this process use and leave open: each starting its own costs seconds. Its workers reach moto.
+
+    Nights in processes of their own (`test_readme.py`, `test_secrets.py`, `test_server.py`) start and stop theirs.
+    """
+    from lloco_core.config import ClusterConfig
+    from lloco_core.distributed.session import ray_session
+
+    with ExitStack() as session:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (s3_environment(s3_endpoint) | {"OMP_NUM_THREADS": "1"}).items():
+                patch.setenv(name, value)
+            patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")  # every checkpoint waits for the next check
+            session.enter_context(ray_session(ClusterConfig(object_store_mb=200)))
+        yield
+
+
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
+    """See `write_topics`."""
+    return write_topics(tmp_path / "corpus")
+
+
+def write_topics(folder: Path) -> Path:
     """Eleven short documents of the Python reference in two folders."""
-    folder = tmp_path / "corpus"
     for group, names in TOPICS.items():
         (folder / group).mkdir(parents=True)
         for name in names:

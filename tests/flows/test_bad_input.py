@@ -47,7 +47,7 @@ def _write_odd_but_good_files(folder: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_bad_documents_are_quarantined_and_the_rest_is_stored(prefect_server, tmp_path: Path):
+def test_bad_documents_are_quarantined_and_the_rest_is_stored(prefect_server, open_ray, tmp_path: Path):
     from flows.ingest_corpus import ingest_corpus
     from lloco_core.corpus.demo_pdf import text_pdf
 
@@ -82,7 +82,7 @@ def test_bad_documents_are_quarantined_and_the_rest_is_stored(prefect_server, tm
         assert night.summaries(document.doc_id).shape == (50 * document.n_segments, 512)
 
 
-def test_an_empty_folder_is_refused(prefect_server, tmp_path: Path):
+def test_an_empty_folder_is_refused(prefect_server, open_ray, tmp_path: Path):
     from flows.ingest_corpus import ingest_corpus
 
     (tmp_path / "empty").mkdir()
@@ -90,8 +90,8 @@ def test_an_empty_folder_is_refused(prefect_server, tmp_path: Path):
         ingest_corpus(NightlyConfig.model_validate(small_night(str(tmp_path / "empty"), str(tmp_path / "store"))))
 
 
-@pytest.mark.real
-def test_unreachable_buckets_are_named(prefect_server, s3):
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
+def test_unreachable_buckets_are_named(prefect_server, open_ray, s3):
     from flows.ingest_corpus import ingest_corpus
 
     with pytest.raises(StorageError, match=r"s3://absent.*NoSuchBucket.*create the bucket") as refusal:

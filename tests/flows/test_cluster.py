@@ -1,4 +1,4 @@
-"""The same ingest on a running Ray cluster that RAY_ADDRESS names, instead of one that the driver starts."""
+"""The same ingest on a running Ray cluster that RAY_ADDRESS names, instead of one that the driver starts; into a store in 8 bits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lloco_core.store.read import open_night
+from lloco_core.compressor import load_encoder
+from lloco_core.store.read import Night, open_night
 from tests.flows.conftest import small_night
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -57,7 +59,7 @@ def cluster() -> Iterator[dict[str, str]]:
     finally:
         os.killpg(head.pid, signal.SIGTERM)
         try:
-            head.wait(timeout=20)
+            head.wait(timeout=5)
         except subprocess.TimeoutExpired:
             os.killpg(head.pid, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,11 +77,23 @@ def _wait_for(port: int, head: subprocess.Popen) -> None:
 
 def test_an_ingest_runs_on_the_cluster_of_ray_address(cluster: dict[str, str], corpus: Path, tmp_path: Path):
     config = small_night(str(corpus), str(tmp_path / "store"))
+    config["store"]["vectors"] = "float8_e4m3"
     done = subprocess.run([sys.executable, "-c", DRIVER, json.dumps(config)], env=cluster, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "1 nodes, 4 CPUs, 0 GPUs" in done.stdout
     assert "committed 4/4 shards, 11 documents" in done.stdout
-    assert open_night(config["store"]["uri"]).groups() == {"statements": 6, "types": 5}
+    night = open_night(config["store"]["uri"])
+    assert night.groups() == {"statements": 6, "types": 5}
+    assert_close_to_the_exact_vectors(night)
+
+
+def assert_close_to_the_exact_vectors(night: Night) -> None:
+    encoder = load_encoder("reference")
+    document = min(night.documents(), key=lambda document: document.n_chars)
+    exact = encoder.encode([encoder.tokenize(night.text(document.doc_id))[0]])[0].numpy()
+    stored = night.summaries(document.doc_id)
+    assert stored.dtype == np.float16
+    assert 0 < np.linalg.norm(stored - exact) / np.linalg.norm(exact) < 0.04
 
 
 def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path):

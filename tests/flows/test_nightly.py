@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ def _objects(client: Any, bucket: str) -> dict[str, bytes]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("s3", ["moto"], indirect=True)
-def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3):
+def test_a_night_on_s3_and_the_same_night_again(prefect_server, open_ray, corpus, s3, caplog):
     from flows.nightly import nightly
 
     bucket = BUCKET
@@ -62,8 +63,12 @@ def test_a_night_on_s3_and_the_same_night_again(prefect_server, corpus, s3):
     assert answer.sources[0].uri == f"s3://{bucket}/texts/statements/pass.txt"
     assert "placeholder" in answer.sources[0].quote
 
+    log = logging.getLogger("prefect.flow_runs")  # does not propagate
+    log.addHandler(caplog.handler)
     again = nightly(config)
+    log.removeHandler(caplog.handler)
 
+    assert "nothing to encode: 11 of 11 objects are stored" in caplog.text
     assert not again.plan.shards
     assert (again.plan.n_objects, again.plan.n_unchanged) == (11, 11)
     assert again.totals.n_tokens == 0

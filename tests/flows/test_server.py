@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import time
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from infra.local_stack import LocalStack
@@ -17,24 +17,24 @@ from tests.flows.conftest import small_night
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 RUN_SECONDS = 600
+NAME = "a-night-of-the-test"
 
 
 def test_a_deployed_night_runs_on_a_worker_and_leaves_artifacts(tmp_path: Path, corpus: Path):
     config = small_night(str(corpus), str(tmp_path / "store"))
     with LocalStack(tmp_path / "prefect") as stack:
-        deployments = stack.prefect("deployment", "ls")
-        for name in ("nightly", "ingest-corpus", "finetune-groups", "register-adapters", "maintain-store", "train-encoder"):
-            assert name in deployments
+        flows = {"nightly", "ingest-corpus", "finetune-groups", "register-adapters", "maintain-store", "train-encoder"}
+        assert flows <= {row["name"] for row in asked(stack, "flows/filter")}
+        assert len(asked(stack, "deployments/filter")) >= len(flows)
 
         with pytest.raises(RuntimeError, match="commit_every"):
             bad = config | {"store": config["store"] | {"commit_every": 0}}
             stack.prefect("deployment", "run", "nightly/nightly", "--param", f"config={json.dumps(bad)}")
 
-        output = stack.prefect("deployment", "run", "nightly/nightly", "--watch", "--param", f"config={json.dumps(config)}")
-        assert "Completed" in output
-
-        artifacts = asyncio.run(_artifacts(stack.url))
-
+        stack.prefect("deployment", "run", "nightly/nightly", "--flow-run-name", NAME, "--param", f"config={json.dumps(config)}")
+        assert final_state(stack) == "COMPLETED"
+        found = {row["key"]: row["data"] for row in asked(stack, "artifacts/latest/filter")}
+    artifacts = {key: data if isinstance(data, str) else json.dumps(data) for key, data in found.items()}
     night = open_night(config["store"]["uri"])
     assert night.groups() == {"statements": 6, "types": 5}
     report = artifacts["run-report"]
@@ -48,15 +48,19 @@ def test_a_deployed_night_runs_on_a_worker_and_leaves_artifacts(tmp_path: Path, 
     assert len(json.loads(artifacts["closing-questions"])) == 2
 
 
-async def _artifacts(url: str) -> dict[str, str]:
-    import httpx
+def final_state(stack: LocalStack) -> str:
+    """Of the run, once it has ended. `--watch` would print it ten seconds later."""
+    deadline = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < deadline:
+        [run] = asked(stack, "flow_runs/filter", {"flow_runs": {"name": {"any_": [NAME]}}})
+        if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+            return run["state_type"]
+        time.sleep(1)
+    raise AssertionError(f"the night is {run['state_type']} after {RUN_SECONDS} s")
 
-    async with httpx.AsyncClient(base_url=f"{url}/api", timeout=30) as client:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            rows = (await client.post("/artifacts/latest/filter", json={})).json()
-            found = {row["key"]: row["data"] for row in rows}
-            if "run-report" in found:
-                return {key: data if isinstance(data, str) else json.dumps(data) for key, data in found.items()}
-            await asyncio.sleep(1)
-    raise AssertionError(f"no run-report among the artifacts {sorted(found)}; pid {os.getpid()}")
+
+def asked(stack: LocalStack, path: str, question: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """What the server's API answers."""
+    answer = httpx.post(f"{stack.url}/api/{path}", json=question or {}, timeout=30)
+    answer.raise_for_status()
+    return answer.json()

@@ -1,4 +1,4 @@
-"""The flow that trains an encoder, through Prefect and a Ray of its own."""
+"""The flow that trains an encoder, through Prefect and Ray."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from lloco_core.encoder_training.run import EncoderRunConfig
 from lloco_core.errors import ConfigurationError
 from tests.contract.tiny_training import SEGMENT, run_config, write_base, write_text
 
-pytestmark = pytest.mark.timeout(170)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.mark.real
 def test_a_finished_run_is_an_encoder_with_its_record(
-    prefect_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    prefect_server, open_ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     from prefect.artifacts import Artifact
 
     from flows.train_encoder import train_encoder
 
-    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")  # every checkpoint waits for the next check
     monkeypatch.chdir(tmp_path)  # workers run in another folder
     home, output = Path("home"), Path("encoder")
     home.mkdir()

@@ -23,11 +23,12 @@ def gradients(module: AutoCompressorModule, number: int) -> dict[str, torch.Tens
     return {name: parameter.grad for name, parameter in module.named_parameters()}
 
 
-@pytest.mark.real
-@pytest.mark.timeout(300)
-def test_gradients_are_the_plain_ones_and_other_lengths_compile_nothing() -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("backend", [pytest.param("aot_eager", marks=pytest.mark.real), pytest.param("inductor", marks=pytest.mark.long)])
+def test_gradients_are_the_plain_ones_and_other_lengths_compile_nothing(backend: str) -> None:
+    """With `aot_eager` the same graphs, forward and backward, without the minute that a C++ compiler takes for them."""
     plain, compiled = tiny_module(), tiny_module()
-    assert compile_layers(compiled) == 2
+    assert compile_layers(compiled, backend) == 2
     for number in range(COMPILED_FOR + 8):
         with torch._dynamo.config.patch(error_on_recompile=number >= COMPILED_FOR):
             found = gradients(compiled, number)

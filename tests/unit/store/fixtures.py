@@ -33,9 +33,17 @@ SEGMENT_TOKENS = 4
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["folder", *S3_SERVERS])
+@pytest.fixture(params=["folder", pytest.param("ceph", marks=pytest.mark.real)])
 def store_uri(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Where an empty store may be made: a folder, then a prefix on every S3 server."""
+    """Where an empty store may be made: a folder, then a prefix on Ceph; in modules that ask for `PLACES` on moto too (a second a test)."""
+    yield from place(request, tmp_path, monkeypatch)
+
+
+PLACES = ["folder", *S3_SERVERS]
+
+
+def place(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The place that a fixture's parameter names."""
     if request.param == "folder":
         yield str(tmp_path / "store")
         return

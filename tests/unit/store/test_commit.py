@@ -7,7 +7,27 @@ import pytest
 
 from lloco_core.store.commit import Committer, begin_plan, recorded_fragments, recover_plans
 from lloco_core.store.records import load_records, open_plans
-from tests.unit.store.fixtures import DIMENSION, HIDDEN, SUMMARY, compressed, document, ingest, lease, rows, shard, vectors_of, write
+from tests.unit.store.fixtures import (
+    DIMENSION,
+    HIDDEN,
+    PLACES,
+    SUMMARY,
+    compressed,
+    document,
+    ingest,
+    lease,
+    place,
+    rows,
+    shard,
+    vectors_of,
+    write,
+)
+
+
+@pytest.fixture(params=PLACES)
+def store_uri(request, tmp_path, monkeypatch):
+    yield from place(request, tmp_path, monkeypatch)
+
 
 LONG = "one two three four five six seven eight nine"
 

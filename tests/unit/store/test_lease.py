@@ -14,7 +14,13 @@ import pytest
 from lloco_core.errors import CommitError
 from lloco_core.store.commit import Committer, begin_plan
 from lloco_core.store.lease import CommitLease
-from tests.unit.store.fixtures import document, lease, rows, shard, write
+from tests.unit.store.fixtures import PLACES, document, lease, place, rows, shard, write
+
+
+@pytest.fixture(params=PLACES)
+def store_uri(request, tmp_path, monkeypatch):
+    yield from place(request, tmp_path, monkeypatch)
+
 
 SECONDS = 0.4
 PREFIX = "_leases/commit/"

@@ -9,7 +9,13 @@ import pytest
 from lloco_core.errors import CommitError, ConfigurationError, StorageError
 from lloco_core.store.filters import sql_list
 from lloco_core.store.tables import Store
-from tests.unit.store.fixtures import DIMENSION, HIDDEN, SUMMARY, new_store
+from tests.unit.store.fixtures import DIMENSION, HIDDEN, PLACES, SUMMARY, new_store, place
+
+
+@pytest.fixture(params=PLACES)
+def store_uri(request, tmp_path, monkeypatch):
+    yield from place(request, tmp_path, monkeypatch)
+
 
 TABLES = ("segments", "passages", "documents", "quarantine", "ledger", "adapters")
 
