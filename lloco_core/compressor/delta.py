@@ -67,12 +67,14 @@ def read_record(folder: Path) -> DeltaRecord:
         raise CheckpointError(f"{folder / RECORD} is no record of a delta ({error}); download it again") from error
 
 
-def delta_of(base: Mapping[str, torch.Tensor], trained: Mapping[str, torch.Tensor], rank: int) -> tuple[Tensors, float]:
-    """What turns `base` into `trained`, matrices cut to a rank, and the share of their squared change that is kept."""
+def delta_of(
+    base: Mapping[str, torch.Tensor], trained: Mapping[str, torch.Tensor], rank: int, whole: str = ""
+) -> tuple[Tensors, float]:
+    """What turns `base` into `trained`, matrices but `whole` cut to a rank, and the share of their squared change that is kept."""
     found: Tensors = {}
     changed = lost = 0.0
     for key, tensor in trained.items():
-        change = tensor.float() - base[key].float() if key in base else None
+        change = tensor.float() - base[key].float() if key in base and key != whole else None
         if change is not None and not change.any():
             continue
         if change is None or change.ndim != 2:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from lloco_core.compressor.encoder import ContextEncoder
 
 
+SPECIAL_IDS = ("bos_token_id", "eos_token_id")
+
+
 def export_checkpoint(
     encoder: ContextEncoder,
     folder: Path,
@@ -72,7 +75,7 @@ def export_delta(encoder: ContextEncoder, folder: Path, base: str, rank: int) ->
     _begin(encoder, folder)
     home = locate_checkpoint(base)
     try:
-        delta, kept = delta_of(read_weights(home, torch.float32, "cpu"), stored_tensors(encoder), rank)
+        delta, kept = delta_of(read_weights(home, torch.float32, "cpu"), stored_tensors(encoder), rank, whole=SUMMARY_KEY)
     except RuntimeError as error:
         raise CheckpointError(f"{encoder.folder} has other shapes than {base}: {error}; name the base it was trained from") from error
     record = DeltaRecord(base, weights_digest(home), rank, kept)
@@ -113,6 +116,7 @@ def _int8_per_row(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _write_config(encoder: AutoCompressor, folder: Path, layout: str) -> None:
     config = encoder.model.config.to_diff_dict()
+    config |= {key: getattr(encoder.model.config, key) for key in SPECIAL_IDS}  # also where they are defaults: servers stop at them
     config.pop("_name_or_path", None)
     if layout == "base":
         for key in ("summary_length", "accumulate_summary", "segment_length", "segment_gradient_checkpointing"):

@@ -1,7 +1,7 @@
 """A GGUF file of a LLaMA-family model as a checkpoint folder: converted once, kept in the cache, the same for all processes.
 
-The weights are expanded to bfloat16. transformers reads the format with the package `gguf`, tokenizer and chat template included. The folder
-is named by the file's SHA-256 and appears whole or not at all; `converted.json` holds the digests of what lies in it.
+The weights are expanded to bfloat16. transformers reads the format with the package `gguf`, tokenizer and chat template included. The
+folder is named by the file's SHA-256 and appears whole or not at all; `converted.json` holds the digests of what lies in it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ def _convert(path: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as scratch:
         made = Path(scratch, "made")
         made.mkdir()
-        _write(_read(path), path, made)
+        try:
+            _write(_read(path), path, made)
+        except ImportError as error:
+            raise CheckpointError(f"{path}: reading GGUF takes the package gguf ({error}); run: pip install gguf") from error
+        except Exception as error:  # transformers raises anything on a damaged file or an architecture that it does not know
+            raise CheckpointError(f"{path} cannot be read as a GGUF model ({type(error).__name__}: {error}); download it again") from error
         digests = {file.name: _sha256(file) for file in sorted(made.iterdir())}
         (made / RECORD).write_text(json.dumps(digests, indent=1) + "\n")
         if folder.exists():
@@ -70,12 +75,7 @@ def _read(path: Path) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    try:
-        return AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.bfloat16, trust_remote_code=False)
-    except ImportError as error:
-        raise CheckpointError(f"{path}: reading GGUF takes the package gguf ({error}); run: pip install gguf") from error
-    except Exception as error:  # transformers raises anything on a damaged file or an architecture that it does not know
-        raise CheckpointError(f"{path} cannot be read as a GGUF model ({type(error).__name__}: {error}); download it again") from error
+    return AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.bfloat16, trust_remote_code=False)
 
 
 def _write(model: PreTrainedModel, path: Path, folder: Path) -> None:
@@ -83,12 +83,16 @@ def _write(model: PreTrainedModel, path: Path, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     weights = {key: tensor.contiguous() for key, tensor in sorted(model.state_dict().items())}
+    if packed := [key for key, tensor in weights.items() if not tensor.is_floating_point()]:
+        raise ValueError(f"this version of transformers leaves {len(packed)} tensors packed, first {packed[0]}")
     if model.config.tie_word_embeddings:
         weights.pop("lm_head.weight", None)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # a server may run as another user
     config = model.config.to_diff_dict()
     for key in ("quantization_config", "_name_or_path", "_model_name_or_path", "transformers_version"):
         config.pop(key, None)
+    config |= {key: getattr(model.config, key) for key in ("bos_token_id", "eos_token_id")}
     config |= {"architectures": [type(model).__name__], "dtype": "bfloat16"}
     (folder / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n")
     AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False).save_pretrained(folder)

@@ -1,7 +1,7 @@
 """Losses over a vocabulary without the logits of a whole sequence in memory.
 
-Positions go through the output layer in chunks. The gradient of a chunk's logits is known as soon as these are: it is taken at once, and the
-logits are dropped, neither kept nor computed again for the backward pass. Liger-Kernel does so for cross entropy and for divergences
+Positions go through the output layer in chunks. The gradient of a chunk's logits is known as soon as these are: it is taken at once, and
+the logits are dropped, neither kept nor computed again for the backward pass. Liger-Kernel does so for cross entropy and for divergences
 (arXiv 2410.10989, section 3.2), but not for both of the same logits, which are half of the work. Under ZeRO-3, which hands out weights only
 around calls of a layer, logits are computed again in the backward pass.
 Shape suffixes: N positions, H hidden size, V vocabulary.

@@ -6,7 +6,10 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lloco_core.encoder_training.text.config import TextConfig
+from lloco_core.encoder_training.text.tokens import TextTokenizer
 
 _SENTENCES = (
     "In 18{d}, the council of {n} opened a second school beside the river.",
@@ -27,6 +30,11 @@ def story(seed: str, sentences: int) -> str:
     drawn = [(rng.choice(_SENTENCES), rng.sample(_NAMES, 2), rng.randint(10, 99)) for _ in range(sentences)]
     made = [sentence.format(n=names[0], m=names[1], d=number) for sentence, names, number in drawn]
     return "\n\n".join(" ".join(made[start : start + 4]) for start in range(0, sentences, 4))
+
+
+def text_of(ids_T: np.ndarray, tokenizer: TextTokenizer) -> str:
+    """What token ids stand for."""
+    return b"".join(tokenizer.pieces[token] for token in ids_T.tolist()).decode("utf-8", "replace")
 
 
 def config(files: Path | str | list[str], cache: Path, **changes: Any) -> TextConfig:
