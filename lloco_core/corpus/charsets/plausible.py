@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from functools import cache
 
 _SCRIPTS = {"GREEK": "g", "COPTIC": "g", "CYRILLIC": "c", "HEBREW": "h", "ARABIC": "r", "THAI": "t", "HANGUL": "k", "HIRAGANA": "k"}
@@ -35,16 +36,21 @@ _ALONE = re.compile(f"(?<![{_LETTERS}{_OTHERS}tkm'])[{_OTHERS}](?![{_LETTERS}{_O
 _MOSTLY_LATIN = 4
 """Latin letters per other letter from which a word of one other letter is odd."""
 _SAMPLE = 16_384
+_ENOUGH, _COMMONEST = 25, 0.45
+"""Letters from which their shares say something, and what no letter of a language reaches: the lead byte of a wrong encoding does."""
 _NONSENSE = 0.4
 """Share of odd characters from which a declared encoding is not believed."""
 _FEW = 8
 
 
 def odd_share(text: str) -> float:
-    """Share of the characters beyond ASCII that stand at odd places, 0 to 1."""
+    """Share of the characters beyond ASCII that stand at odd places, 0 to 1; 1 where one letter is far too frequent for any language."""
     wide = sum(not character.isascii() for character in text)
     if not wide:
         return 0.0
+    counted = Counter(character for character in text if character.isalpha())
+    if counted.total() >= _ENOUGH and max(counted.values()) > _COMMONEST * counted.total():
+        return 1.0
     classes = text.translate({ord(character): _class(character) for character in set(text)})
     odd = sum(1 for _ in _ODD.finditer(classes))
     others = sum(map(classes.count, _OTHERS))
