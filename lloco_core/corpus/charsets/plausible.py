@@ -49,7 +49,8 @@ def odd_share(text: str) -> float:
     if not wide:
         return 0.0
     counted = Counter(character for character in text if character.isalpha())
-    if counted.total() >= _ENOUGH and max(counted.values()) > _COMMONEST * counted.total():
+    commonest = max((number for letter, number in counted.items() if not letter.isascii()), default=0)
+    if counted.total() >= _ENOUGH and commonest > _COMMONEST * counted.total():
         return 1.0
     classes = text.translate({ord(character): _class(character) for character in set(text)})
     odd = sum(1 for _ in _ODD.finditer(classes))
