@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".gguf"
 RECORD = "converted.json"
-CONVERSION = 1
+CONVERSION = 2
 """Raise it when the same file would be converted to other weights."""
 
 
@@ -95,7 +95,12 @@ def _write(model: PreTrainedModel, path: Path, folder: Path) -> None:
     config |= {key: getattr(model.config, key) for key in ("bos_token_id", "eos_token_id")}
     config |= {"architectures": [type(model).__name__], "dtype": "bfloat16"}
     (folder / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n")
-    AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False)
+    for role in ("bos", "eos", "pad", "unk"):  # versions of transformers differ in which tokens they take for these
+        index = getattr(model.config, f"{role}_token_id", None)
+        if index is not None:
+            setattr(tokenizer, f"{role}_token", tokenizer.convert_ids_to_tokens(index))
+    tokenizer.save_pretrained(folder)
 
 
 def _sha256(path: Path) -> str:

@@ -109,7 +109,25 @@ def test_a_gguf_file_is_a_base_with_the_weights_and_the_tokenizer_in_it(tmp_path
     found, _ = tokenize(tokenizer, "to <|end|>?")
     assert tokenizer.decode(found) == "to <|end|>?"
     assert tokenizer.eos_token_id not in found
+    assert (tokenizer.eos_token, tokenizer.bos_token) == ("<|end|>", "<|start|>")
     assert TextTokenizer.of(tokenizer).encode(["to <|end|>?"])[0].tolist() == found.tolist()
+
+
+def test_the_end_token_is_the_files_whatever_the_tokenizers_reader_takes_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoTokenizer
+
+    stock = AutoTokenizer.from_pretrained
+
+    def confused(*arguments: object, **options: object) -> object:
+        tokenizer = stock(*arguments, **options)
+        if "gguf_file" in options:
+            tokenizer.eos_token, tokenizer.bos_token = "<|start|>", "<|end|>"
+        return tokenizer
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", confused)
+    write_gguf(tmp_path / "tiny.gguf")
+    folder = gguf.converted_gguf(tmp_path / "tiny.gguf")
+    assert load_tokenizer(folder).eos_token == "<|end|>"
 
 
 def test_a_conversion_is_kept_and_a_damaged_one_is_made_again(tmp_path: Path) -> None:
