@@ -1,4 +1,4 @@
-"""Which paths of a listing belong to the corpus: its include and exclude patterns, and what is never a document."""
+"""Which paths of a listing belong to the corpus: its include and exclude patterns, and what is never a document (`litter.py`)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ import re
 from functools import cached_property
 
 from lloco_core.config import CorpusConfig
+from lloco_core.corpus.litter import is_hidden, is_litter
 from lloco_core.errors import ConfigurationError
 
 
 class PathFilter:
-    """The patterns of a corpus, compiled once."""
+    """The patterns of a corpus, compiled once, and the count of what a listing ignored."""
 
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
+        self.n_ignored = 0
         self._wanted, self._unwanted = _compile(config.include), _compile(config.exclude)
 
     def keeps(self, path: str) -> bool:
         """Whether a relative path is included and not excluded."""
         return self.keeps_all or (_matches(self._wanted, path) and not _matches(self._unwanted, path))
+
+    def ignores(self, path: str, *, named: bool = False) -> bool:
+        """Whether a relative path is never a document; counted in `n_ignored`. A path that a manifest has `named` may be hidden."""
+        ignored = is_litter(path) or (not named and is_hidden(path))
+        self.n_ignored += ignored
+        return ignored
 
     @cached_property
     def keeps_all(self) -> bool:
@@ -27,15 +35,11 @@ class PathFilter:
 
     def refuse_nothing(self, n_listed: int) -> ConfigurationError:
         """The error for a corpus of which nothing is kept."""
+        ignored = f", {self.n_ignored} of them hidden, markers, or litter" if self.n_ignored else ""
         return ConfigurationError(
-            f"no documents found under {self.config.uri}: {n_listed} files listed, none kept; include patterns "
+            f"no documents found under {self.config.uri}: {n_listed} files listed, none kept{ignored}; include patterns "
             f"{list(self.config.include)}, exclude patterns {list(self.config.exclude)}; check corpus.uri and the patterns"
         )
-
-
-def is_hidden(key: str) -> bool:
-    """Hidden files and folders, our own temporary files (`.writing-*`), and the lock files of Word (`~$*`)."""
-    return any(part.startswith((".", "~$")) and part not in (".", "..") for part in key.split("/"))  # steps up are refused, not left out
 
 
 def _compile(globs: tuple[str, ...]) -> list[re.Pattern[str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from lloco_core.corpus.patterns import PathFilter
 from lloco_core.corpus.sources import corpus_uri
 from lloco_core.planning.listing import listing_batches
 from lloco_core.store.documents import stored_documents, stored_quarantine
@@ -148,13 +149,14 @@ class CorpusDiff:
         self.encoder_fingerprint = encoder_fingerprint
         self._folder = tempfile.TemporaryDirectory(prefix="lloco-plan-")
         self._tables: duckdb.DuckDBPyConnection | None = None
+        self._paths = PathFilter(corpus)
 
     def __enter__(self) -> CorpusDiff:
         options = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": self._folder.name}
         options |= {"autoinstall_known_extensions": False, "preserve_insertion_order": False}
         self._tables = duckdb.connect(f"{self._folder.name}/plan.duckdb", config=options)
         self._run("SET enable_progress_bar = false")
-        self._load("listing_raw", listing_batches(self.corpus))
+        self._load("listing_raw", listing_batches(self.corpus, self._paths))
         self._run(_LISTING, forgotten=sorted(forgotten_names(self.store.objects)))
         self._load("stored", stored_documents(self.store))
         self._load("rejected", stored_quarantine(self.store))
@@ -177,7 +179,7 @@ class CorpusDiff:
         self._folder.cleanup()
 
     def counts(self) -> dict[str, int]:
-        """Objects and documents by what is to be done with them."""
+        """Objects and documents by what is to be done with them, and files that are never documents."""
         [row] = self._rows(
             "SELECT count(*), count(*) FILTER (WHERE verdict = 'unchanged'), "
             "coalesce(sum(n_documents) FILTER (WHERE verdict = 'unchanged'), 0), "
@@ -189,6 +191,7 @@ class CorpusDiff:
         [(n_moved,)] = self._rows(_MOVED)
         names = ("n_objects", "n_unchanged", "n_stored_documents", "n_quarantined")
         found = dict(zip(names, map(int, row), strict=True))
+        found["n_ignored"] = self._paths.n_ignored
         return found | {"n_known_documents": n_stored, "n_removed": n_gone, "n_moved": int(n_moved), "n_resolved": n_resolved}
 
     def todo(self) -> pa.RecordBatchReader:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from lloco_core.corpus.inventory import inventory_batches
+from lloco_core.corpus.patterns import PathFilter
 from lloco_core.corpus.sources import list_corpus
 
 if TYPE_CHECKING:
@@ -29,20 +30,21 @@ LISTING = pa.schema(
 )
 
 
-def listing_batches(corpus: CorpusConfig) -> pa.RecordBatchReader:
-    """The objects of a corpus, sorted by path: from its inventory if it has one, else listed.
+def listing_batches(corpus: CorpusConfig, paths: PathFilter | None = None) -> pa.RecordBatchReader:
+    """The objects of a corpus, sorted by path: from its inventory if it has one, else listed. `paths` counts what is ignored.
 
     Raises:
         ConfigurationError: no object is left, or a pattern, manifest, or inventory is not usable.
         StorageError: the corpus cannot be listed.
     """
+    paths = paths or PathFilter(corpus)
     if corpus.inventory:
-        return pa.RecordBatchReader.from_batches(LISTING, (batch.cast(LISTING) for batch in inventory_batches(corpus)))
-    return pa.RecordBatchReader.from_batches(LISTING, _listed(corpus))
+        return pa.RecordBatchReader.from_batches(LISTING, (batch.cast(LISTING) for batch in inventory_batches(corpus, paths)))
+    return pa.RecordBatchReader.from_batches(LISTING, _listed(corpus, paths))
 
 
-def _listed(corpus: CorpusConfig) -> Iterator[pa.RecordBatch]:
-    sources = list_corpus(corpus)
+def _listed(corpus: CorpusConfig, paths: PathFilter) -> Iterator[pa.RecordBatch]:
+    sources = list_corpus(corpus, paths)
     while rows := list(islice(sources, BATCH_ROWS)):
         yield pa.RecordBatch.from_arrays(
             [

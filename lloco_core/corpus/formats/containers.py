@@ -1,7 +1,7 @@
-"""Containers of documents: every row of a .jsonl or .parquet file is a document of its own.
+"""Containers of documents: every row of a .jsonl or .parquet file, or of a table with a text column, is a document of its own.
 
-A row is `<uri>#row-N` (N counts lines or rows from 0, so that appending changes no name), or `<uri>#<id>` where
-`corpus.id_field` names its id. A bad row is rejected alone.
+A row is `<uri>#row-N` (N counts lines or rows from 0, so that appending changes no name; a sheet or key stands before it), or `<uri>#<id>`
+where `corpus.id_field` names its id. A bad row is rejected alone.
 """
 
 from __future__ import annotations
@@ -14,34 +14,36 @@ from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.documents import build_document, valid_id
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
-from lloco_core.corpus.rows import Row, jsonl_rows, parquet_rows
+from lloco_core.corpus.rows import Row
 from lloco_core.types import Document, Rejection, SourceObject
 
-JSONL = "application/jsonl"
-PARQUET = "application/vnd.apache.parquet"
+Rows = Iterator[tuple[str | int | None, Row | Rejected]]
 
 
-def read_rows(data: bytes, media_type: str, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
-    """Yield a document or a rejection per row.
+def read_rows(rows: Rows, media_type: str, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
+    """Yield a document or a rejection per row. The label of a row that is the whole file is None.
 
     Raises:
         Rejected: the container as a whole is not readable or has no row.
     """
-    rows = jsonl_rows(data) if media_type == JSONL else parquet_rows(data, config.max_bytes, required=config.text_field)
     seen: set[str] = set()
-    number = None
-    for number, row in rows:
-        uri = f"{source.uri}#row-{number}"
+    empty = True
+    for label, row in rows:
+        empty = False
+        uri = source.uri if label is None else f"{source.uri}#row-{label}"
         try:
             if isinstance(row, Rejected):
                 raise row
             row_id = _row_id(row, config.id_field, seen)
             uri = f"{source.uri}#{quote(row_id, safe='')}" if row_id is not None else uri
-            metadata = {**_of_all_rows(source), **{name: value for name, value in row.items() if name != config.text_field}}
+            given = source.metadata if label is None else _of_all_rows(source)
+            metadata = {**given, **{name: value for name, value in row.items() if name != config.text_field}}
+            if label is None and row_id is None:
+                row_id = source.metadata.get("doc_id")
             yield build_document(_row_text(row, config.text_field), source, uri, media_type, metadata, row_id, config)
         except Rejected as rejected:
             yield Rejection(uri, source.etag, "parse", rejected.reason.value, rejected.message)
-    if number is None:
+    if empty:
         raise Rejected(Reason.EMPTY, "the container has no rows; fill or exclude it")
 
 

@@ -6,45 +6,17 @@ is caught here, and only here, as `parser_failed`. `reading.py` calls `parse_obj
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import decompress
 from lloco_core.corpus.documents import build_document
-from lloco_core.corpus.formats.containers import JSONL, PARQUET, read_rows
-from lloco_core.corpus.formats.docx import read_docx
-from lloco_core.corpus.formats.html import read_html
-from lloco_core.corpus.formats.pdf import read_pdf
-from lloco_core.corpus.formats.read_text import ReadText, read_markdown, read_plain
+from lloco_core.corpus.formats.containers import read_rows
+from lloco_core.corpus.formats.registry import BY_SUFFIX, CODECS, Format
+from lloco_core.corpus.formats.sniffing import looks_like, packed_with, true_suffix
 from lloco_core.corpus.reasons import Reason, Rejected
 from lloco_core.types import Document, Rejection, SourceObject
-
-Reader = Callable[[bytes, int], ReadText]
-
-_PLAIN = ("text/plain", read_plain)
-_MARKDOWN = ("text/markdown", read_markdown)
-_HTML = ("text/html", read_html)
-_DOCX = ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", read_docx)
-
-WHOLE: dict[str, tuple[str, Reader]] = {
-    ".txt": _PLAIN,
-    ".text": _PLAIN,
-    ".log": _PLAIN,
-    ".rst": _PLAIN,
-    ".md": _MARKDOWN,
-    ".markdown": _MARKDOWN,
-    ".html": _HTML,
-    ".htm": _HTML,
-    ".xhtml": _HTML,
-    ".pdf": ("application/pdf", read_pdf),
-    ".docx": _DOCX,
-}
-"""Suffix -> media type and reader of formats that hold one document."""
-CONTAINERS = {".jsonl": JSONL, ".ndjson": JSONL, ".parquet": PARQUET}
-"""Suffix -> media type of formats that hold one document per row."""
-CODECS = {".gz": "gzip", ".zst": "zstd"}
-"""Suffix -> codec around any of the above."""
 
 
 def parse_object(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
@@ -69,15 +41,29 @@ def _parse(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[
     if suffix in CODECS:
         data = decompress(data, CODECS[suffix], config.max_bytes)
         suffix = path.with_suffix("").suffix.lower()
-    if suffix in CONTAINERS:
-        yield from read_rows(data, CONTAINERS[suffix], source, config)
-    elif suffix in WHOLE:
-        media_type, reader = WHOLE[suffix]
-        read = reader(data, config.max_bytes)
-        yield build_document(read, source, source.uri, media_type, source.metadata, source.metadata.get("doc_id"), config)
+    elif suffix in BY_SUFFIX and (codec := packed_with(data)):
+        data = decompress(data, codec, config.max_bytes)
+    yield from _documents(data, _format_of(path, suffix, data), source, config)
+
+
+def _format_of(path: PurePosixPath, suffix: str, data: bytes) -> Format:
+    found = BY_SUFFIX.get(true_suffix(suffix, data))
+    if found is None:
+        seems = looks_like(data)
+        looks = f" and it looks like {seems}" if seems else ""
+        known = " ".join(BY_SUFFIX)
+        message = f"suffix {suffix!r} of {path.name!r} is not one of {known}{looks}; convert it or use corpus.exclude"
+        raise Rejected(Reason.UNKNOWN_FORMAT, message)
+    return found
+
+
+def _documents(data: bytes, found: Format, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
+    rows = found.rows(data, config) if found.rows else None
+    if rows is not None:
+        yield from read_rows(rows, found.media_type, source, config)
     else:
-        known = " ".join([*WHOLE, *CONTAINERS])
-        raise Rejected(Reason.UNKNOWN_FORMAT, f"suffix {suffix!r} of {path.name!r} is not one of {known}; convert it or use corpus.exclude")
+        read = found.read(data, config.max_bytes)
+        yield build_document(read, source, source.uri, found.media_type, source.metadata, source.metadata.get("doc_id"), config)
 
 
 def _rejection(source: SourceObject, reason: Reason, message: str) -> Rejection:

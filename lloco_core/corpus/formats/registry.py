@@ -1,0 +1,109 @@
+"""Every format that is read: suffixes, media type, reader, what becomes a document, and what is left out.
+
+`parse.py` picks a reader here, and the table of docs/formats.md is generated from it (`python -m benchmarks.formats_table`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lloco_core.config import CorpusConfig
+from lloco_core.corpus.formats.containers import Rows
+from lloco_core.corpus.formats.delimited import delimited_rows, read_delimited
+from lloco_core.corpus.formats.docx import read_docx
+from lloco_core.corpus.formats.epub import read_epub
+from lloco_core.corpus.formats.html import read_html
+from lloco_core.corpus.formats.json_text import json_rows, read_json
+from lloco_core.corpus.formats.mail import read_mail, read_mhtml
+from lloco_core.corpus.formats.notebook import read_notebook
+from lloco_core.corpus.formats.pdf import read_pdf
+from lloco_core.corpus.formats.pptx import read_pptx
+from lloco_core.corpus.formats.read_text import ReadText, read_markdown, read_plain
+from lloco_core.corpus.formats.rtf import read_rtf
+from lloco_core.corpus.formats.spreadsheet import read_spreadsheet, spreadsheet_rows
+from lloco_core.corpus.rows import jsonl_rows, parquet_rows
+
+Reader = Callable[[bytes, int], ReadText]
+RowReader = Callable[[bytes, CorpusConfig], Rows | None]
+"""Gives rows by the label of each, None as the label of the only one, or None instead of them for a file that is no container."""
+
+WHOLE = "one document"
+ROWS = "one document per row"
+EITHER = "one document per row with a `corpus.text_field`, else one document"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format; `read` or `rows` or both are given."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    media_type: str
+    library: str
+    left_out: str
+    read: Reader | None = None
+    rows: RowReader | None = None
+
+    @property
+    def documents(self) -> str:
+        """What of a file becomes a document."""
+        return WHOLE if self.rows is None else ROWS if self.read is None else EITHER
+
+
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+
+FORMATS = (
+    Format("plain text", (".txt", ".text", ".log", ".rst"), "text/plain", "charset-normalizer", "nothing", read_plain),
+    Format("Markdown", (".md", ".markdown"), "text/markdown", "charset-normalizer", "nothing", read_markdown),
+    Format("HTML", (".html", ".htm", ".xhtml"), "text/html", "trafilatura, lxml", "navigation, footers, scripts, comments", read_html),
+    Format("PDF", (".pdf",), "application/pdf", "pypdf", "pictures and scans (no OCR)", read_pdf),
+    Format("Word", (".docx",), f"{_OFFICE}.wordprocessingml.document", "python-docx", "pictures, comments, headers, footers", read_docx),
+    Format(
+        "PowerPoint",
+        (".pptx", ".pptm", ".ppsx", ".potx"),
+        f"{_OFFICE}.presentationml.presentation",
+        "lxml",
+        "pictures and their descriptions, numbers of charts, footers, slide numbers, layouts and masters",
+        read_pptx,
+    ),
+    Format(
+        "Excel",
+        (".xlsx", ".xlsm", ".xltx"),
+        f"{_OFFICE}.spreadsheetml.sheet",
+        "openpyxl; python-calamine where it fails",
+        "`veryHidden` sheets, formulas without a saved value, pictures, numbers of charts, headers, footers",
+        read_spreadsheet,
+        spreadsheet_rows,
+    ),
+    Format(
+        "other spreadsheets",
+        (".xls", ".xlsb", ".ods"),
+        "application/vnd.ms-excel",
+        "python-calamine",
+        "number formats (0.25 for 25 %), text boxes, comments, charts, pictures",
+        read_spreadsheet,
+        spreadsheet_rows,
+    ),
+    Format("CSV, TSV", (".csv", ".tsv", ".tab"), "text/csv", "csv", "nothing", read_delimited, delimited_rows),
+    Format(
+        "JSON", (".json", ".geojson"), "application/json", "json", "nulls; of a container what lies beside its rows", read_json, json_rows
+    ),
+    Format("JSON lines", (".jsonl", ".ndjson"), "application/jsonl", "json", "nothing", rows=lambda data, config: jsonl_rows(data)),
+    Format(
+        "Parquet",
+        (".parquet",),
+        "application/vnd.apache.parquet",
+        "pyarrow",
+        "columns of lists, objects, and bytes",
+        rows=lambda data, config: parquet_rows(data, config.max_bytes, required=config.text_field),
+    ),
+    Format("e-book", (".epub",), "application/epub+zip", "lxml", "table of contents, pictures, books under rights management", read_epub),
+    Format("mail", (".eml",), "message/rfc822", "email", "attachments that are not text (named), HTML beside plain text", read_mail),
+    Format("web archive", (".mht", ".mhtml"), "multipart/related", "email, trafilatura", "as HTML; frames", read_mhtml),
+    Format("RTF", (".rtf",), "application/rtf", "own code", "hidden text, deleted text, pictures, headers, footers, comments", read_rtf),
+    Format("notebook", (".ipynb",), "application/x-ipynb+json", "json", "pictures and HTML of outputs, attachments", read_notebook),
+)
+BY_SUFFIX = {suffix: found for found in FORMATS for suffix in found.suffixes}
+CODECS = {".gz": "gzip", ".zst": "zstd"}
+"""Suffix -> codec around any of the above."""

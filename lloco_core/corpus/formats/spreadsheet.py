@@ -1,0 +1,130 @@
+"""Spreadsheets to tables: every sheet by its name, cells as they are shown, formulas by the values they were saved with.
+
+Hidden sheets, rows, and columns are read, as a filter hides rows that belong to the table; sheets that only a program can show
+(`veryHidden`) are not. A sheet with a column of the text field holds one document per row, other sheets of the same file are one
+document each; without such a sheet the file is one document. openpyxl reads .xlsx; calamine reads the other formats, and what
+openpyxl refuses although Excel opens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from urllib.parse import quote
+
+from lloco_core.config import CorpusConfig
+from lloco_core.corpus.decoding import normalise_text
+from lloco_core.corpus.formats.number_format import shown
+from lloco_core.corpus.formats.package import Package, damaged
+from lloco_core.corpus.formats.properties import package_title
+from lloco_core.corpus.formats.quiet import quiet
+from lloco_core.corpus.formats.read_text import ReadText
+from lloco_core.corpus.formats.sheet_notes import sheet_notes
+from lloco_core.corpus.formats.tables import Table, filled_rows, table_lines, table_rows
+from lloco_core.corpus.reasons import Reason, Rejected
+from lloco_core.corpus.rows import Row
+
+Labelled = tuple[str, Row | Rejected]
+
+_ZIP = b"PK\x03\x04"
+
+
+def read_spreadsheet(data: bytes, max_bytes: int) -> ReadText:
+    """Read all sheets as one document; every sheet begins with its name."""
+    tables = _tables(data, max_bytes)
+    text = "\n\n".join("\n".join([table.name, *table_lines(table)]) for table in tables)
+    title = package_title(Package(data, max_bytes)) if data.startswith(_ZIP) else None
+    return ReadText(normalise_text(text), title)
+
+
+def spreadsheet_rows(data: bytes, config: CorpusConfig) -> Iterator[Labelled] | None:
+    """The rows of all sheets, `<sheet>-<number>` each, where a sheet has a column of the text field; None for any other file."""
+    tables = _tables(data, config.max_bytes)
+    if not any(table.has_column(config.text_field) for table in tables):
+        return None
+    return _rows(tables, config.text_field)
+
+
+def _rows(tables: list[Table], field: str) -> Iterator[Labelled]:
+    for table in tables:
+        name = quote(table.name, safe="")
+        if not table.has_column(field):
+            yield name, {field: normalise_text("\n".join(table_lines(table))), "sheet": table.name}
+            continue
+        for number, row in table_rows(table, field):
+            yield f"{name}-{number}", row if isinstance(row, Rejected) else {"sheet": table.name, **row}
+
+
+def _tables(data: bytes, max_bytes: int) -> list[Table]:
+    """The sheets that have text."""
+    try:
+        tables = _from_openpyxl(data, max_bytes) if _is_xlsx(data, max_bytes) else _from_calamine(data, max_bytes)
+    except Rejected:
+        raise
+    except Exception as refused:  # noqa: BLE001 - openpyxl raises TypeError, KeyError, ValueError, ... at styles that Excel reads
+        tables = _from_calamine(data, max_bytes, refused)
+    return [table for table in tables if table.rows or table.beside]
+
+
+def _is_xlsx(data: bytes, max_bytes: int) -> bool:
+    if not data.startswith(_ZIP):
+        return False
+    package = Package(data, max_bytes)
+    _refuse_large(package, max_bytes)
+    return any(name.endswith("workbook.xml") for name in package.names())
+
+
+def _refuse_large(package: Package, max_bytes: int) -> None:
+    if package.unpacked(".xml") > max_bytes:
+        message = f"its parts unpack to {package.unpacked('.xml')} bytes, more than {max_bytes}; split it or raise corpus.max_bytes"
+        raise Rejected(Reason.TOO_LARGE_UNPACKED, message)
+
+
+def _from_openpyxl(data: bytes, max_bytes: int) -> list[Table]:
+    from openpyxl import load_workbook
+
+    notes = sheet_notes(Package(data, max_bytes))
+    room = _Room(max_bytes)
+    with quiet("openpyxl"):
+        book = load_workbook(BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        tables = []
+        for sheet in book.worksheets:
+            if sheet.sheet_state == "veryHidden":
+                continue
+            sheet.reset_dimensions()  # a file may claim a million columns
+            rows = ([shown(cell.value, cell.number_format or "General") for cell in row] for row in sheet.iter_rows())
+            tables.append(Table(sheet.title, list(filled_rows(room.taking(rows))), notes.get(sheet.title, ())))
+        return tables
+
+
+def _from_calamine(data: bytes, max_bytes: int, refused: Exception | None = None) -> list[Table]:
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetVisibleEnum
+
+    room = _Room(max_bytes)
+    try:
+        book = CalamineWorkbook.from_filelike(BytesIO(data))
+        seen = [sheet.name for sheet in book.sheets_metadata if sheet.visible != SheetVisibleEnum.VeryHidden]
+        sheets = ((name, book.get_sheet_by_name(name)) for name in seen)
+        return [
+            Table(name, list(filled_rows(room.taking([shown(cell) for cell in row] for row in sheet.iter_rows()))))
+            for name, sheet in sheets
+        ]
+    except PasswordError as error:
+        raise Rejected(Reason.FILE_ENCRYPTED, "opening it takes a password; save it without one") from error
+    except (CalamineError, ValueError, OSError) as error:
+        raise damaged(refused or error) from error
+
+
+class _Room:
+    """What is left of the limit: few bytes of a file may stand for long strings in many cells."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = self._left = max_bytes
+
+    def taking(self, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+        for row in rows:
+            self._left -= sum(map(len, row))
+            if self._left < 0:
+                message = f"its cells hold more than {self._max_bytes} characters; split it or raise corpus.max_bytes"
+                raise Rejected(Reason.TOO_LARGE_UNPACKED, message)
+            yield row
