@@ -35,7 +35,7 @@ class PathFilter:
 
     def refuse_nothing(self, n_listed: int) -> ConfigurationError:
         """The error for a corpus of which nothing is kept."""
-        ignored = f", {self.n_ignored} of them hidden, markers, or litter" if self.n_ignored else ""
+        ignored = f", {self.n_ignored} ignored as hidden, markers, or litter" if self.n_ignored else ""
         return ConfigurationError(
             f"no documents found under {self.config.uri}: {n_listed} files listed, none kept{ignored}; include patterns "
             f"{list(self.config.include)}, exclude patterns {list(self.config.exclude)}; check corpus.uri and the patterns"

@@ -27,13 +27,8 @@ _RARE = 100
 """Bytes per NUL from which NULs are dirt of a database export and not UTF-16."""
 _HINT = "sep="
 """First line by which Excel is told the delimiter."""
-_QUOTINGS: tuple[dict[str, Any], ...] = (
-    {"strict": True},
-    {"strict": True, "escapechar": "\\", "doublequote": False},
-    {},
-    {"quoting": csv.QUOTE_NONE},
-)
-"""Ways to quote, the strictest first: doubled quotes, quotes behind a backslash, quotes that are not kept to, none."""
+_STRICT: tuple[dict[str, Any], ...] = ({"strict": True}, {"strict": True, "escapechar": "\\", "doublequote": False})
+"""Ways to quote that a whole file keeps to: doubled quotes, or quotes behind a backslash."""
 
 
 def read_delimited(data: bytes, max_bytes: int) -> ReadText:
@@ -77,14 +72,19 @@ def _lenient(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def _best_quoted(text: str, delimiter: str) -> list[list[str]]:
-    """The rows by the first way of quoting that the whole text keeps to, else by the one that leaves most rows as long as the header."""
-    found: list[tuple[int, list[list[str]]]] = []
-    for quoting in _QUOTINGS:
+    """The rows by the first way of quoting that the whole text keeps to."""
+    for quoting in _STRICT:
         try:
-            rows = [row for row in csv.reader(StringIO(text, newline=""), delimiter=delimiter, **quoting) if row]
+            return list(filled_rows(csv.reader(StringIO(text, newline=""), delimiter=delimiter, **quoting)))
         except csv.Error:
             continue
-        found.append((sum(len(row) != len(rows[0]) for row in rows), rows))
-        if "strict" in quoting:
-            break
-    return list(filled_rows(iter(min(found, key=lambda one: one[0])[1])))
+    return list(filled_rows(iter(_badly_quoted(text, delimiter))))
+
+
+def _badly_quoted(text: str, delimiter: str) -> list[list[str]]:
+    """Rows of text with quotes that open or close nothing. A quote that is left open would swallow the rows behind it."""
+    quoted = [row for row in _lenient(text, delimiter) if row]
+    plain = [row for row in csv.reader(StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONE) if row]
+    if len(quoted) == len(plain):
+        return quoted
+    return min(plain, quoted, key=lambda rows: sum(len(row) != len(rows[0]) for row in rows))

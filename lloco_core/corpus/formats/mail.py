@@ -1,6 +1,6 @@
 """Mails (.eml) and web archives (.mht, .mhtml): headers and text of a message, or the page that an archive holds.
 
-Of a mail From, To, Cc, and Date are lines, the subject is the title. Of alternatives the plain text is read, else the HTML. Messages
+Of a mail Subject, From, To, Cc, and Date are lines; the subject is the title, too. Of alternatives the plain text is read, else the HTML. Messages
 inside a message are read in their place. Attachments are named; those that are text are read as well.
 """
 
@@ -18,7 +18,7 @@ from lloco_core.corpus.formats.markup import markup_text
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
 
-_SHOWN = ("From", "To", "Cc", "Date")
+_SHOWN = ("Subject", "From", "To", "Cc", "Date")
 _MAX_DEPTH = 50
 """Messages and parts within each other."""
 _HEADER = re.compile(rb"\A(?:From [^\n]*\n|[ \t]*\r?\n)*[!-9;-~]+[ \t]*:")
@@ -66,8 +66,6 @@ def _root_page(message: Message) -> Message | None:
 
 
 def _message_lines(message: Message, depth: int) -> Iterator[str]:
-    if depth:
-        yield f"Subject: {header_text(message, 'Subject')}"
     for name in _SHOWN:
         if found := header_text(message, name):
             yield f"{name}: {found}"
