@@ -53,7 +53,7 @@ def _pages() -> Iterator[Case]:
     picture = f'<img src="data:image/png;base64,{_PICTURE}">'
     yield Case("picture.html", _page(f"<article>{paragraphs}{picture}<p>{LANGUAGES['de']}</p></article>"), text + LANGUAGES["de"])
     rows = "".join(f"<tr><td>{line}</td><td>{number}00</td></tr>" for number, line in enumerate(lines, start=1))
-    yield Case("table.html", _page(f"<h2>Prices</h2><table>{rows}</table>"), "Prices" + text + " ".join(f" {n}00" for n in range(1, 9)))
+    yield Case("table.html", _page(f"<h2>Prices</h2><table>{rows}</table>"), "Prices " + text + " ".join(f" {n}00" for n in range(1, 9)))
     lists = "".join(f"<dt>{line}</dt><dd>{other}</dd>" for line, other in zip(lines[::2], lines[1::2], strict=True))
     yield Case(
         "lists.html",

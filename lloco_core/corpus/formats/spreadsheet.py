@@ -8,6 +8,7 @@ openpyxl refuses although Excel opens it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from io import BytesIO
 from urllib.parse import quote
@@ -17,7 +18,6 @@ from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.number_format import shown
 from lloco_core.corpus.formats.package import Package, damaged
 from lloco_core.corpus.formats.properties import package_title
-from lloco_core.corpus.formats.quiet import quiet
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.formats.sheet_notes import sheet_notes
 from lloco_core.corpus.formats.tables import Table, filled_rows, table_lines, table_rows
@@ -85,8 +85,11 @@ def _from_openpyxl(data: bytes, max_bytes: int) -> list[Table]:
 
     notes = sheet_notes(Package(data, max_bytes))
     room = _Room(max_bytes)
-    with quiet("openpyxl"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # openpyxl warns of everything that it does not keep
         book = load_workbook(BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        if not book.worksheets:
+            raise ValueError("openpyxl finds no sheet")  # a strict file: it passes over what it does not know
         tables = []
         for sheet in book.worksheets:
             if sheet.sheet_state == "veryHidden":
