@@ -205,7 +205,7 @@ def _comment(book: Any) -> None:
 
 def _far(book: Any) -> None:
     book.active["A1"] = "first"
-    book.active.cell(20_000, 50, "last")
+    book.active.cell(900, 12, "last")
 
 
 def _formula(book: Any) -> None:

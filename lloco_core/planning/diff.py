@@ -32,7 +32,8 @@ THREADS = 4
 SLICE = 50_000
 """Objects whose stored versions are collected at once: lists do not go to temporary files."""
 
-TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "parquet": 0.5, "jsonl": 0.22}
+TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "parquet": 0.5, "jsonl": 0.22, "pptx": 0.01, "xlsx": 0.3}
+TOKENS_PER_BYTE |= {"epub": 0.2, "eml": 0.1, "mht": 0.05, "mhtml": 0.05, "rtf": 0.1, "ipynb": 0.05}
 """Rough, by suffix; English text has about four bytes a token. Only the cut into shards and the estimate of a dry run depend on it."""
 TEXT_TOKENS_PER_BYTE = 0.25
 UNPACKED = 4

@@ -1,7 +1,7 @@
 """Mails (.eml) and web archives (.mht, .mhtml): headers and text of a message, or the page that an archive holds.
 
-Of a mail Subject, From, To, Cc, and Date are lines; the subject is the title, too. Of alternatives the plain text is read, else the HTML. Messages
-inside a message are read in their place. Attachments are named; those that are text are read as well.
+Of a mail Subject, From, To, Cc, and Date are lines; the subject is the title, too. Of alternatives the plain text is read, else the
+HTML. Messages inside a message are read in their place. Attachments are named; those that are text are read as well.
 """
 
 from __future__ import annotations

@@ -71,11 +71,12 @@ def _hold(literal: re.Match[str]) -> str:
 
 
 def _digits(value: Decimal, pattern: str) -> str:
-    whole, _, decimals = pattern.partition(".")
-    scaled = value / 1000 ** (len(whole) - len(whole.rstrip(",")))
-    places = len(decimals.replace(",", ""))
+    digits = pattern.rstrip(",")
+    whole, _, decimals = digits.partition(".")
+    scaled = value / 1000 ** (len(pattern) - len(digits))
+    places = len(decimals)
     rounded = scaled.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
-    text = f"{rounded:,f}" if "," in whole.rstrip(",") else f"{rounded:f}"
+    text = f"{rounded:,f}" if "," in whole else f"{rounded:f}"
     head, dot, tail = text.partition(".")
     needed = decimals.rstrip("#").count("0")
     while len(tail) > needed and tail.endswith("0"):
