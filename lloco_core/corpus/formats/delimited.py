@@ -31,15 +31,12 @@ _STRICT: tuple[dict[str, Any], ...] = ({"strict": True}, {"strict": True, "escap
 """Ways to quote that a whole file keeps to: doubled quotes, or quotes behind a backslash."""
 
 
-def read_delimited(data: bytes, max_bytes: int) -> ReadText:
-    """Read the whole table as one document."""
-    return ReadText(normalise_text("\n".join(table_lines(_table(data)))))
-
-
-def delimited_rows(data: bytes, config: CorpusConfig) -> Iterator[tuple[int, Row | Rejected]] | None:
-    """The rows of a table that has a column of the text field; None for any other."""
+def read_delimited(data: bytes, config: CorpusConfig) -> ReadText | Iterator[tuple[int, Row | Rejected]]:
+    """The rows of a table that has a column of the text field; any other table as one document."""
     table = _table(data)
-    return table_rows(table, config.text_field) if table.has_column(config.text_field) else None
+    if table.has_column(config.text_field):
+        return table_rows(table, config.text_field)
+    return ReadText(normalise_text("\n".join(table_lines(table))))
 
 
 def _table(data: bytes) -> Table:

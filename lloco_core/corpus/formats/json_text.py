@@ -24,17 +24,9 @@ _INDENT = "  "
 _NAMES = ("title", "name")
 
 
-def read_json(data: bytes, max_bytes: int) -> ReadText:
-    """Read all values with their keys, one line each, as one document."""
-    value = load_json(data)
-    lines: list[str] = []
-    _collect(value, "", 0, lines)
-    title = next((value[name] for name in _NAMES if isinstance(value.get(name), str)), None) if isinstance(value, dict) else None
-    return ReadText(normalise_text("\n".join(lines)), title)
-
-
-def json_rows(data: bytes, config: CorpusConfig) -> Iterator[Labelled] | None:
-    """The rows of a container, with the number, or the key and number, of each, or the one document; None for any other data."""
+def read_json(data: bytes, config: CorpusConfig) -> ReadText | Iterator[Labelled]:
+    """The rows of a container, with the number, or the key and number, of each; the one row of an object with the text field, without a
+    label; any other data as one document."""
     try:
         value = load_json(data)
     except Rejected:
@@ -46,11 +38,17 @@ def json_rows(data: bytes, config: CorpusConfig) -> Iterator[Labelled] | None:
         return iter([(None, checked_row(value, "the object"))])
     if _is_container(value, field):
         return _items(value, "")
-    if isinstance(value, dict):
-        held = {key: items for key, items in value.items() if _is_container(items, field)}
-        if held:
-            return (found for key, items in held.items() for found in _items(items, f"{quote(key, safe='')}-"))
-    return None
+    held = {key: items for key, items in value.items() if _is_container(items, field)} if isinstance(value, dict) else {}
+    if held:
+        return (found for key, items in held.items() for found in _items(items, f"{quote(key, safe='')}-"))
+    return _as_lines(value)
+
+
+def _as_lines(value: Any) -> ReadText:
+    lines: list[str] = []
+    _collect(value, "", 0, lines)
+    title = next((value[name] for name in _NAMES if isinstance(value.get(name), str)), None) if isinstance(value, dict) else None
+    return ReadText(normalise_text("\n".join(lines)), title)
 
 
 def load_json(data: bytes) -> Any:

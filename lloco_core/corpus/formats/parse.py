@@ -13,6 +13,7 @@ from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import decompress
 from lloco_core.corpus.documents import build_document
 from lloco_core.corpus.formats.containers import read_rows
+from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.formats.registry import BY_SUFFIX, CODECS, Format
 from lloco_core.corpus.formats.sniffing import looks_like, packed_with, true_suffix
 from lloco_core.corpus.reasons import Reason, Rejected
@@ -58,12 +59,11 @@ def _format_of(path: PurePosixPath, suffix: str, data: bytes) -> Format:
 
 
 def _documents(data: bytes, found: Format, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
-    rows = found.rows(data, config) if found.rows else None
-    if rows is not None:
-        yield from read_rows(rows, found.media_type, source, config)
-    else:
-        read = found.read(data, config.max_bytes)
+    read = found.read(data, config.max_bytes) if found.read else (found.rows or found.either)(data, config)
+    if isinstance(read, ReadText):
         yield build_document(read, source, source.uri, found.media_type, source.metadata, source.metadata.get("doc_id"), config)
+    else:
+        yield from read_rows(read, found.media_type, source, config)
 
 
 def _rejection(source: SourceObject, reason: Reason, message: str) -> Rejection:

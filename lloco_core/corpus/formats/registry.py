@@ -10,23 +10,24 @@ from dataclasses import dataclass
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.formats.containers import Rows
-from lloco_core.corpus.formats.delimited import delimited_rows, read_delimited
+from lloco_core.corpus.formats.delimited import read_delimited
 from lloco_core.corpus.formats.docx import read_docx
 from lloco_core.corpus.formats.epub import read_epub
 from lloco_core.corpus.formats.html import read_html
-from lloco_core.corpus.formats.json_text import json_rows, read_json
+from lloco_core.corpus.formats.json_text import read_json
 from lloco_core.corpus.formats.mail import read_mail, read_mhtml
 from lloco_core.corpus.formats.notebook import read_notebook
 from lloco_core.corpus.formats.pdf import read_pdf
 from lloco_core.corpus.formats.pptx import read_pptx
 from lloco_core.corpus.formats.read_text import ReadText, read_markdown, read_plain
 from lloco_core.corpus.formats.rtf import read_rtf
-from lloco_core.corpus.formats.spreadsheet import read_spreadsheet, spreadsheet_rows
+from lloco_core.corpus.formats.spreadsheet import read_spreadsheet
 from lloco_core.corpus.rows import jsonl_rows, parquet_rows
 
 Reader = Callable[[bytes, int], ReadText]
-RowReader = Callable[[bytes, CorpusConfig], Rows | None]
-"""Gives rows by the label of each, None as the label of the only one, or None instead of them for a file that is no container."""
+RowReader = Callable[[bytes, CorpusConfig], Rows]
+"""Gives rows by the label of each; None is the label of a row that is the whole file."""
+EitherReader = Callable[[bytes, CorpusConfig], ReadText | Rows]
 
 WHOLE = "one document"
 ROWS = "one document per row"
@@ -35,7 +36,7 @@ EITHER = "one document per row with a `corpus.text_field`, else one document"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format; `read` or `rows` or both are given."""
+    """One format; one of the three readers is given."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -44,11 +45,12 @@ class Format:
     left_out: str
     read: Reader | None = None
     rows: RowReader | None = None
+    either: EitherReader | None = None
 
     @property
     def documents(self) -> str:
         """What of a file becomes a document."""
-        return WHOLE if self.rows is None else ROWS if self.read is None else EITHER
+        return EITHER if self.either else ROWS if self.rows else WHOLE
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -73,8 +75,7 @@ FORMATS = (
         f"{_OFFICE}.spreadsheetml.sheet",
         "openpyxl; python-calamine where it fails",
         "`veryHidden` sheets, formulas without a saved value, pictures, numbers of charts, headers, footers",
-        read_spreadsheet,
-        spreadsheet_rows,
+        either=read_spreadsheet,
     ),
     Format(
         "other spreadsheets",
@@ -82,13 +83,10 @@ FORMATS = (
         "application/vnd.ms-excel",
         "python-calamine",
         "number formats (0.25 for 25 %), text boxes, comments, charts, pictures",
-        read_spreadsheet,
-        spreadsheet_rows,
+        either=read_spreadsheet,
     ),
-    Format("CSV, TSV", (".csv", ".tsv", ".tab"), "text/csv", "csv", "nothing", read_delimited, delimited_rows),
-    Format(
-        "JSON", (".json", ".geojson"), "application/json", "json", "nulls; of a container what lies beside its rows", read_json, json_rows
-    ),
+    Format("CSV, TSV", (".csv", ".tsv", ".tab"), "text/csv", "csv", "nothing", either=read_delimited),
+    Format("JSON", (".json", ".geojson"), "application/json", "json", "nulls; what lies beside the rows", either=read_json),
     Format("JSON lines", (".jsonl", ".ndjson"), "application/jsonl", "json", "nothing", rows=lambda data, config: jsonl_rows(data)),
     Format(
         "Parquet",

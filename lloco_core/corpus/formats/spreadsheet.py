@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 from urllib.parse import quote
 
 from lloco_core.config import CorpusConfig
@@ -29,20 +30,15 @@ Labelled = tuple[str, Row | Rejected]
 _ZIP = b"PK\x03\x04"
 
 
-def read_spreadsheet(data: bytes, max_bytes: int) -> ReadText:
-    """Read all sheets as one document; every sheet begins with its name."""
-    tables = _tables(data, max_bytes)
-    text = "\n\n".join("\n".join([table.name, *table_lines(table)]) for table in tables)
-    title = package_title(Package(data, max_bytes)) if data.startswith(_ZIP) else None
-    return ReadText(normalise_text(text), title)
-
-
-def spreadsheet_rows(data: bytes, config: CorpusConfig) -> Iterator[Labelled] | None:
-    """The rows of all sheets, `<sheet>-<number>` each, where a sheet has a column of the text field; None for any other file."""
+def read_spreadsheet(data: bytes, config: CorpusConfig) -> ReadText | Iterator[Labelled]:
+    """The rows of all sheets, `<sheet>-<number>` each, where a sheet has a column of the text field; any other file as one document, in
+    which every sheet begins with its name."""
     tables = _tables(data, config.max_bytes)
-    if not any(table.has_column(config.text_field) for table in tables):
-        return None
-    return _rows(tables, config.text_field)
+    if any(table.has_column(config.text_field) for table in tables):
+        return _rows(tables, config.text_field)
+    text = "\n\n".join("\n".join([table.name, *table_lines(table)]) for table in tables)
+    title = package_title(Package(data, config.max_bytes)) if data.startswith(_ZIP) else None
+    return ReadText(normalise_text(text), title)
 
 
 def _rows(tables: list[Table], field: str) -> Iterator[Labelled]:
@@ -95,9 +91,18 @@ def _from_openpyxl(data: bytes, max_bytes: int) -> list[Table]:
             if sheet.sheet_state == "veryHidden":
                 continue
             sheet.reset_dimensions()  # a file may claim a million columns
-            rows = ([shown(cell.value, cell.number_format or "General") for cell in row] for row in sheet.iter_rows())
+            rows = (_shown_cells(row) for row in sheet.iter_rows())
             tables.append(Table(sheet.title, list(filled_rows(room.taking(rows))), notes.get(sheet.title, ())))
         return tables
+
+
+def _shown_cells(row: tuple[Any, ...]) -> list[str]:
+    """The cells of a row up to the last one with a value; a single style may stand in column 16,384 of every row."""
+    from openpyxl.cell.read_only import EMPTY_CELL
+
+    found = {place: cell for place, cell in enumerate(row) if cell is not EMPTY_CELL and cell.value is not None}
+    width = max(found, default=-1) + 1
+    return [shown(found[place].value, found[place].number_format or "General") if place in found else "" for place in range(width)]
 
 
 def _from_calamine(data: bytes, max_bytes: int, refused: Exception | None = None) -> list[Table]:
