@@ -3,7 +3,7 @@
 `make benchmark-parsing` writes `benchmarks/results/text-recall.json` and puts the table into docs/formats.md between the markers;
 `--docs` only does the last, `--files FOLDER` also keeps the files there, `--misses` prints the words that ours lost or added.
 Recall is the share of the known words that a reader gives (a word as often as it stands there), precision the share of its
-words that are known.
+words that are known; both are means over the files of a format.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import json
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from math import floor
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from benchmarks.machine import ROOT, between, provenance
@@ -26,6 +28,7 @@ from benchmarks.recall.text_files import text_files
 
 RESULT, DOCS = ROOT / "benchmarks" / "results" / "text-recall.json", ROOT / "docs" / "formats.md"
 START, END = "<!-- recall:start -->", "<!-- recall:end -->"
+_ROUNDING = 1e-9
 PACKAGES = ("markitdown", "kreuzberg", "pypdf", "python-docx", "trafilatura", "openpyxl", "python-calamine", "lxml")
 
 
@@ -62,31 +65,34 @@ def measure(folder: Path, shows_misses: bool = False) -> list[dict[str, Any]]:
         for name, read in compared.items():
             given = words(read(path))
             row["found"][name] = (known & given).total()
-            row["added"][name] = (given - known - more).total()
-            if shows_misses and name == "ours" and (known - given or given - known - more):
-                print(case.name, "lost", dict(known - given), "added", dict(given - known - more))
+            added = {word: count for word, count in (given - known).items() if word not in more}
+            row["added"][name] = sum(added.values())
+            if shows_misses and name == "ours" and (known - given or added):
+                print(case.name, "lost", dict(known - given), "added", added)
         rows.append(row)
     return rows
 
 
 def by_format(rows: list[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Recall and precision of every reader by format."""
-    totals: dict[str, Counter[str]] = defaultdict(Counter)
+    """Recall and precision of every reader by format, means over its files."""
+    files: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        total = totals[row["format"]]
-        total["words"] += row["words"]
-        for name, found in row["found"].items():
-            total[f"found {name}"] += found
-            total[f"given {name}"] += found + row["added"][name]
-    names = rows[0]["found"]
-    return {
-        kind: {name: (total[f"found {name}"] / total["words"], total[f"found {name}"] / max(total[f"given {name}"], 1)) for name in names}
-        for kind, total in totals.items()
-    }
+        files[row["format"]].append(row)
+    return {kind: {name: (_recall(held, name), _precision(held, name)) for name in rows[0]["found"]} for kind, held in files.items()}
+
+
+def _recall(rows: list[dict[str, Any]], name: str) -> float:
+    return fmean(row["found"][name] / row["words"] for row in rows)
+
+
+def _precision(rows: list[dict[str, Any]], name: str) -> float:
+    """Over the files of which the reader gives anything; 0 where there is none."""
+    given = [(row["found"][name], row["found"][name] + row["added"][name]) for row in rows]
+    return fmean([found / total for found, total in given if total] or [0.0])
 
 
 def docs_block(result: dict[str, Any]) -> str:
-    """The table by format."""
+    """The table by format; shares are rounded down, so that 100 means all."""
     rows = result["files"]
     names, measured = list(rows[0]["found"]), by_format(rows)
     files = Counter(row["format"] for row in rows)
@@ -95,7 +101,7 @@ def docs_block(result: dict[str, Any]) -> str:
     lines = [f"{len(rows)} files, against {versions}; recall / precision in %, from `benchmarks/results/{RESULT.name}`:", "", head]
     lines.append("|---|---:|" + "---:|" * len(names))
     for kind, values in measured.items():
-        cells = (f"{100 * recall:.0f} / {100 * precision:.0f}" for recall, precision in values.values())
+        cells = (f"{floor(100 * recall + _ROUNDING)} / {floor(100 * precision + _ROUNDING)}" for recall, precision in values.values())
         lines.append(f"| .{kind} | {files[kind]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

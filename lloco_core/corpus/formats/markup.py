@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from html.entities import html5
 from typing import Any
 
 from lloco_core.corpus.formats.drawing_text import local
+from lloco_core.corpus.reasons import Reason, Rejected
 
 _HIDDEN = {"head", "script", "style", "noscript", "template", "title", "svg", "object"}
 _BLOCKS = {"address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset"}
@@ -19,6 +21,10 @@ _BLOCKS |= {"ol", "option", "p", "section", "summary", "table", "tbody", "tfoot"
 _CELLS = {"td", "th"}
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
 _OF_XML = {"amp;", "lt;", "gt;", "quot;", "apos;"}
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_XHTML = b"http://www.w3.org/1999/xhtml"
+_TOO_DEEP = "xcessive depth"
+"""In what lxml logs where it drops the rest of a page."""
 _BLANK = re.compile(r"[^\S\n]+")
 
 
@@ -37,16 +43,19 @@ def _parse(page: str) -> Any:
     from lxml import etree, html
 
     named = _ENTITY.sub(lambda found: found[0] if found[1] in _OF_XML else html5.get(found[1], found[0]), page)
-    data = re.sub(r"^\s*<\?xml[^>]*\?>", "", named).encode("utf-8", "replace")
-    if b"http://www.w3.org/1999/xhtml" in data[:4096]:
-        try:
-            return etree.fromstring(data, etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True, remove_pis=True))
-        except etree.XMLSyntaxError:
-            pass
+    data = _DECLARATION.sub("", named).encode("utf-8", "replace")
+    options = {"encoding": "utf-8", "remove_pis": True, "no_network": True, "huge_tree": True}  # embedded pictures are long attributes
+    if _XHTML in data[:4096]:
+        with suppress(etree.XMLSyntaxError):
+            return etree.fromstring(data, etree.XMLParser(resolve_entities=False, **options))
+    parser = html.HTMLParser(**options)
     try:
-        return html.document_fromstring(data, parser=html.HTMLParser(encoding="utf-8", remove_pis=True))
+        tree = html.document_fromstring(data, parser=parser)
     except (etree.ParserError, ValueError):  # nothing in it
-        return None
+        tree = None
+    if any(_TOO_DEEP in entry.message for entry in parser.error_log):
+        raise Rejected(Reason.FILE_DAMAGED, "has elements nested thousands deep, which are not read; flatten or exclude it")
+    return tree
 
 
 def _pieces(tree: Any) -> Iterator[str]:

@@ -28,6 +28,8 @@ from lloco_core.corpus.rows import Row
 Labelled = tuple[str, Row | Rejected]
 
 _ZIP = b"PK\x03\x04"
+_LAST_ROW = 2**20
+"""Of a sheet; a row that claims a higher number would be waited for."""
 
 
 def read_spreadsheet(data: bytes, config: CorpusConfig) -> ReadText | Iterator[Labelled]:
@@ -78,6 +80,7 @@ def _refuse_large(package: Package, max_bytes: int) -> None:
 
 def _from_openpyxl(data: bytes, max_bytes: int) -> list[Table]:
     from openpyxl import load_workbook
+    from openpyxl.cell.read_only import EMPTY_CELL
 
     notes = sheet_notes(Package(data, max_bytes))
     room = _Room(max_bytes)
@@ -91,16 +94,21 @@ def _from_openpyxl(data: bytes, max_bytes: int) -> list[Table]:
             if sheet.sheet_state == "veryHidden":
                 continue
             sheet.reset_dimensions()  # a file may claim a million columns
-            rows = (_shown_cells(row) for row in sheet.iter_rows())
+            rows = (_shown_cells(row, EMPTY_CELL) for row in _rows_to_the_last(sheet.iter_rows()) if row)
             tables.append(Table(sheet.title, list(filled_rows(room.taking(rows))), notes.get(sheet.title, ())))
         return tables
 
 
-def _shown_cells(row: tuple[Any, ...]) -> list[str]:
-    """The cells of a row up to the last one with a value; a single style may stand in column 16,384 of every row."""
-    from openpyxl.cell.read_only import EMPTY_CELL
+def _rows_to_the_last(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    for number, row in enumerate(rows, start=1):
+        if number > _LAST_ROW:
+            raise Rejected(Reason.FILE_DAMAGED, f"has a row behind row {_LAST_ROW}; open and save it in its own program")
+        yield row
 
-    found = {place: cell for place, cell in enumerate(row) if cell is not EMPTY_CELL and cell.value is not None}
+
+def _shown_cells(row: tuple[Any, ...], no_cell: object) -> list[str]:
+    """The cells of a row up to the last one with a value; a single style may stand in column 16,384 of every row."""
+    found = {place: cell for place, cell in enumerate(row) if cell is not no_cell and cell.value is not None}
     width = max(found, default=-1) + 1
     return [shown(found[place].value, found[place].number_format or "General") if place in found else "" for place in range(width)]
 

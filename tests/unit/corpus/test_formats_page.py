@@ -37,7 +37,8 @@ def test_no_known_word_is_lost_or_added(tmp_path, make):
         if case.format in HERE:
             (tmp_path / case.name).write_bytes(case.data)
             known, given = words(case.text), words(ours(tmp_path / case.name))
-            lost, added = known - given, given - known - words(case.may_add)
+            may_add = words(case.may_add)
+            lost, added = known - given, [word for word in given - known if word not in may_add]
             if lost or added:
                 wrong[case.name] = (lost, added)
     assert wrong == {}
