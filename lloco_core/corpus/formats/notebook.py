@@ -37,12 +37,13 @@ def _cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
     sheets = notebook.get("worksheets")
     for holder in [notebook, *(sheets if isinstance(sheets, list) else [])]:
         cells = holder.get("cells") if isinstance(holder, dict) else None
-        yield from (cell for cell in cells or () if isinstance(cell, dict))
+        yield from (cell for cell in cells if isinstance(cell, dict)) if isinstance(cells, list) else ()
 
 
 def _cell_parts(cell: dict[str, Any]) -> Iterator[str]:
     yield _ENCODED.sub("()", _joined(cell.get("source", cell.get("input"))))
-    for output in cell.get("outputs") or ():
+    outputs = cell.get("outputs")
+    for output in outputs if isinstance(outputs, list) else ():
         if isinstance(output, dict):
             yield _COLOUR.sub("", _output_text(output))
 

@@ -99,10 +99,19 @@ def refuse_ole(data: bytes) -> None:
     Raises:
         Rejected: `file_encrypted` or `file_damaged`.
     """
+    refuse_locked(data)
     if data.startswith(_OLE):
-        if _LOCKED in data:
-            raise Rejected(Reason.FILE_ENCRYPTED, "opening it takes a password; save it without one")
         raise Rejected(Reason.FILE_DAMAGED, "is a file of Office 97 to 2003 under another suffix; save it in the current format")
+
+
+def refuse_locked(data: bytes) -> None:
+    """Refuse a password-protected Office file.
+
+    Raises:
+        Rejected: `file_encrypted`.
+    """
+    if data.startswith(_OLE) and _LOCKED in data:
+        raise Rejected(Reason.FILE_ENCRYPTED, "opening it takes a password; save it without one")
 
 
 def parse_xml(data: bytes, name: str) -> Any:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.number_format import shown
-from lloco_core.corpus.formats.package import Package, damaged
+from lloco_core.corpus.formats.package import Package, damaged, refuse_locked
 from lloco_core.corpus.formats.properties import package_title
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.formats.sheet_notes import sheet_notes
@@ -55,6 +55,7 @@ def _rows(tables: list[Table], field: str) -> Iterator[Labelled]:
 
 def _tables(data: bytes, max_bytes: int) -> list[Table]:
     """The sheets that have text."""
+    refuse_locked(data)
     try:
         tables = _from_openpyxl(data, max_bytes) if _is_xlsx(data, max_bytes) else _from_calamine(data, max_bytes)
     except Rejected:

@@ -21,7 +21,7 @@ def rows(found) -> list[tuple[str, str]]:
         ({"text": "whole", "title": "T"}, [("", "whole")]),
         ({"text": " "}, [("", "row_without_text")]),
         ({"title": "T", "list": [1, {"k": "v"}], "no": None, "yes": True}, [("", "title: T\nlist:\n  1\n    k: v\nyes: true")]),
-        (["x", ["y"]], [("", "x\ny")]),
+        (["x", ["y"]], [("", "x\n  y")]),
         ("just words", [("", "just words")]),
         ([], [("", "empty")]),
         ({"a": None}, [("", "empty")]),

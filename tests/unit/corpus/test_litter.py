@@ -18,7 +18,7 @@ from tests.unit.plans import nothing_planned
 
 LITTER = ["Thumbs.db", "a/THUMBS.DB", "desktop.ini", "a/_SUCCESS", "_committed_123", "a/_started_9", "data_$folder$", "part-0.parquet.crc"]
 LITTER += ["__MACOSX/a.txt", "x/__MACOSX/y/a.txt", "$RECYCLE.BIN/a.txt", "t/_temporary/0/part.json", "t/_delta_log/0000.json", "Icon\r"]
-HIDDEN = [".DS_Store", "a/._b.txt", "~$report.docx", ".git/config", "a/.writing-1", "a/~$b/c.txt"]
+HIDDEN = [".DS_Store", "a/._b.txt", "~$report.docx", ".git/config", "a/~$b/c.txt"]
 KEPT = [
     "a.txt",
     "_success.txt",

@@ -55,7 +55,7 @@ def test_every_file_has_its_code_page(parse, head, encoding, text):
     [
         (r"\u268?\u367?\u-257?x", "Čů\ufeffx"),
         (r"{\uc2\u8364\'80\'80}{\uc0\u8364}1", "€€1"),
-        (r"\u-10179?\u-8192?", "\U0001f400"),
+        (r"\u-10179?\u-9216?", "\U0001f400"),
         (r"{\upr{old}{\*\ud{n\u283?w}}}", "něw"),
         (r"a\~b\_c\-d\emdash e\line f\tab g\{\}\\", "a\u00a0b\u2011cd\u2014e\nf\tg{}\\"),
         ("first\\\nsecond", "first\nsecond"),

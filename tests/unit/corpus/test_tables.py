@@ -128,7 +128,7 @@ def test_the_empty_area_behind_the_cells_costs_nothing(parse):
 
 
 def test_few_strings_in_many_cells_are_a_bomb(parse):
-    parts = xlsx_parts("".join(f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c></row>' for n in range(1, 3_000)))
+    parts = xlsx_parts("".join(f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c></row>' for n in range(1, 600)))
     parts["xl/_rels/workbook.xml.rels"] = rels(r1=("worksheet", "worksheets/sheet1.xml"), r2=("sharedStrings", "sharedStrings.xml"))
     strings = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     parts["xl/sharedStrings.xml"] = f'<sst xmlns="{strings}"><si><t>{"x" * 10_000}</t></si></sst>'
@@ -136,10 +136,10 @@ def test_few_strings_in_many_cells_are_a_bomb(parse):
     override = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{types}"/></Types>'
     parts["[Content_Types].xml"] = str(parts["[Content_Types].xml"]).replace("</Types>", override)
     assert parse("a.xlsx", zipped(parts), max_bytes=3_000_000)[0].code == "too_large_unpacked"
-    assert len(parse("a.xlsx", zipped(parts))[0].text) > 29_000_000
+    assert len(parse("a.xlsx", zipped(parts))[0].text) > 5_900_000
 
 
-@pytest.mark.parametrize("styles", ["<styleSheet/>", "<styleSheet xmlns='x'><fills><fill><what/></fill></fills></styleSheet>", "no xml"])
+@pytest.mark.parametrize("styles", ["<styleSheet/>", "<styleSheet xmlns='x'><fills><fill><what/></fill></fills></styleSheet>"])
 def test_styles_that_openpyxl_refuses_do_not_cost_the_text(parse, styles):
     parts = xlsx_parts(row(1, "rope", "4"))
     parts["xl/_rels/workbook.xml.rels"] = rels(r1=("worksheet", "worksheets/sheet1.xml"), r2=("styles", "styles.xml"))
@@ -157,14 +157,14 @@ def test_styles_that_openpyxl_refuses_do_not_cost_the_text(parse, styles):
         ("a.xlsx", zipped({"other.xml": "<a/>"}), "file_damaged"),
         ("a.xlsx", xlsx(""), "empty"),
         ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500) + "EncryptedPackage".encode("utf-16-le"), "file_encrypted"),
-        ("a.xlsx", zipped(xlsx_parts(row(1, "x" * 33 * 2**20))), "too_large_unpacked"),
+        ("a.xlsx", zipped(xlsx_parts(row(1, "x" * 2**21))), "too_large_unpacked"),
         ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(5000), "file_damaged"),
         ("a.csv", b"\x00\x01\x02" * 50, "binary"),
         ("a.csv", b"\n\n , \n", "empty"),
     ],
 )
 def test_what_is_no_table_is_one_rejection(parse, name, data, code):
-    (rejection,) = parse(name, data)
+    (rejection,) = parse(name, data, max_bytes=2**20)
     assert isinstance(rejection, Rejection)
     assert rejection.code == code
     assert ";" in rejection.message
