@@ -1,7 +1,7 @@
 """JSON files: containers of documents, one document with a text field, or any other data as readable lines.
 
-An array of objects with the text field, or an object that holds such arrays (`{"data": [...]}`), is a container. An object with the
-field is one document. Of other data every value is a line behind its key. A `.json` file of JSON lines is read as such.
+An array of objects with the text field, or an object that holds such arrays (`{"data": [...]}`), is a container; what else has words in
+such an object is a document per key. An object with the field is one document. Of other data every value is a line behind its key. A `.json` file of JSON lines is read as such.
 """
 
 from __future__ import annotations
@@ -38,10 +38,26 @@ def read_json(data: bytes, config: CorpusConfig) -> ReadText | Iterator[Labelled
         return iter([(None, checked_row(value, "the object"))])
     if _is_container(value, field):
         return _items(value, "")
-    held = {key: items for key, items in value.items() if _is_container(items, field)} if isinstance(value, dict) else {}
-    if held:
-        return (found for key, items in held.items() for found in _items(items, f"{quote(key, safe='')}-"))
+    if isinstance(value, dict) and any(_is_container(items, field) for items in value.values()):
+        return _held(value, field)
     return _as_lines(value)
+
+
+def _held(value: Row, field: str) -> Iterator[Labelled]:
+    """The rows of all containers of an object, and what else of it has words as one document per key."""
+    for key, inner in value.items():
+        label = quote(key, safe="")
+        if _is_container(inner, field):
+            yield from _items(inner, f"{label}-")
+        elif _has_words(inner):
+            yield label, {field: _as_lines({key: inner}).text}
+
+
+def _has_words(value: Any) -> bool:
+    """Whether there is prose in it, not only counts, links, and marks."""
+    if isinstance(value, dict | list):
+        return any(map(_has_words, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and len(value.split()) > 1
 
 
 def _as_lines(value: Any) -> ReadText:

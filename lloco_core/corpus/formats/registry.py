@@ -86,7 +86,14 @@ FORMATS = (
         either=read_spreadsheet,
     ),
     Format("CSV, TSV", (".csv", ".tsv", ".tab"), "text/csv", "csv", "nothing", either=read_delimited),
-    Format("JSON", (".json", ".geojson"), "application/json", "json", "nulls; what lies beside the rows", either=read_json),
+    Format(
+        "JSON",
+        (".json", ".geojson"),
+        "application/json",
+        "json",
+        "nulls; counts and links beside the rows of a container",
+        either=read_json,
+    ),
     Format("JSON lines", (".jsonl", ".ndjson"), "application/jsonl", "json", "nothing", rows=lambda data, config: jsonl_rows(data)),
     Format(
         "Parquet",

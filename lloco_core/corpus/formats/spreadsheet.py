@@ -26,6 +26,7 @@ from lloco_core.corpus.reasons import Reason, Rejected
 from lloco_core.corpus.rows import Row
 
 Labelled = tuple[str, Row | Rejected]
+Notes = dict[str, tuple[str, ...]]
 
 _ZIP = b"PK\x03\x04"
 _LAST_ROW = 2**20
@@ -56,12 +57,16 @@ def _rows(tables: list[Table], field: str) -> Iterator[Labelled]:
 def _tables(data: bytes, max_bytes: int) -> list[Table]:
     """The sheets that have text."""
     refuse_locked(data)
-    try:
-        tables = _from_openpyxl(data, max_bytes) if _is_xlsx(data, max_bytes) else _from_calamine(data, max_bytes)
-    except Rejected:
-        raise
-    except Exception as refused:  # noqa: BLE001 - openpyxl raises TypeError, KeyError, ValueError, ... at styles that Excel reads
-        tables = _from_calamine(data, max_bytes, refused)
+    if not _is_xlsx(data, max_bytes):
+        tables = _from_calamine(data, max_bytes, {})
+    else:
+        notes = sheet_notes(Package(data, max_bytes))
+        try:
+            tables = _from_openpyxl(data, max_bytes, notes)
+        except Rejected:
+            raise
+        except Exception as refused:  # noqa: BLE001 - openpyxl raises TypeError, KeyError, ValueError, ... at styles that Excel reads
+            tables = _from_calamine(data, max_bytes, notes, refused)
     return [table for table in tables if table.rows or table.beside]
 
 
@@ -79,11 +84,10 @@ def _refuse_large(package: Package, max_bytes: int) -> None:
         raise Rejected(Reason.TOO_LARGE_UNPACKED, message)
 
 
-def _from_openpyxl(data: bytes, max_bytes: int) -> list[Table]:
+def _from_openpyxl(data: bytes, max_bytes: int, notes: Notes) -> list[Table]:
     from openpyxl import load_workbook
     from openpyxl.cell.read_only import EMPTY_CELL
 
-    notes = sheet_notes(Package(data, max_bytes))
     room = _Room(max_bytes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl warns of everything that it does not keep
@@ -114,18 +118,18 @@ def _shown_cells(row: tuple[Any, ...], no_cell: object) -> list[str]:
     return [shown(found[place].value, found[place].number_format or "General") if place in found else "" for place in range(width)]
 
 
-def _from_calamine(data: bytes, max_bytes: int, refused: Exception | None = None) -> list[Table]:
-    from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetVisibleEnum
+def _from_calamine(data: bytes, max_bytes: int, notes: Notes, refused: Exception | None = None) -> list[Table]:
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
 
     room = _Room(max_bytes)
     try:
         book = CalamineWorkbook.from_filelike(BytesIO(data))
-        seen = [sheet.name for sheet in book.sheets_metadata if sheet.visible != SheetVisibleEnum.VeryHidden]
-        sheets = ((name, book.get_sheet_by_name(name)) for name in seen)
-        return [
-            Table(name, list(filled_rows(room.taking([shown(cell) for cell in row] for row in sheet.iter_rows()))))
-            for name, sheet in sheets
-        ]
+        sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
+        tables = []
+        for name in (sheet.name for sheet in sheets if sheet.visible != SheetVisibleEnum.VeryHidden):
+            rows = ([shown(cell) for cell in row] for row in book.get_sheet_by_name(name).iter_rows())
+            tables.append(Table(name, list(filled_rows(room.taking(rows))), notes.get(name, ())))
+        return tables
     except PasswordError as error:
         raise Rejected(Reason.FILE_ENCRYPTED, "opening it takes a password; save it without one") from error
     except (CalamineError, ValueError, OSError) as error:

@@ -17,6 +17,7 @@ def rows(found) -> list[tuple[str, str]]:
         ([{"text": "a"}, {"text": "b", "n": 1}], [("row-0", "a"), ("row-1", "b")]),
         ([{"text": "a"}, 3, {"other": 1}], [("row-0", "a"), ("row-1", "row_malformed"), ("row-2", "row_without_text")]),
         ({"data": [{"text": "a"}], "count": 1, "next": None}, [("row-data-0", "a")]),
+        ({"data": [{"text": "a"}], "about": {"note": "two words"}}, [("row-data-0", "a"), ("row-about", "about:\n  note: two words")]),
         ({"a/b": [{"text": "a"}], "c": [{"text": "b"}]}, [("row-a%2Fb-0", "a"), ("row-c-0", "b")]),
         ({"text": "whole", "title": "T"}, [("", "whole")]),
         ({"text": " "}, [("", "row_without_text")]),
