@@ -1,7 +1,8 @@
 """JSON files: containers of documents, one document with a text field, or any other data as readable lines.
 
 An array of objects with the text field, or an object that holds such arrays (`{"data": [...]}`), is a container; what else has words in
-such an object is a document per key. An object with the field is one document. Of other data every value is a line behind its key. A `.json` file of JSON lines is read as such.
+such an object is a document per key. An object with the field is one document. Of other data every value is a line behind its key. A
+`.json` file of JSON lines is read as such.
 """
 
 from __future__ import annotations

@@ -168,3 +168,17 @@ def test_what_is_no_table_is_one_rejection(parse, name, data, code):
     assert isinstance(rejection, Rejection)
     assert rejection.code == code
     assert ";" in rejection.message
+
+
+def test_an_open_document_spreadsheet(parse):
+    spaces = "".join(f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text"))
+    cells = '<table:table-cell office:value-type="string"><text:p>rope</text:p></table:table-cell>'
+    cells += '<table:table-cell office:value-type="float" office:value="4"><text:p>4</text:p></table:table-cell>'
+    cells += '<table:table-cell table:number-columns-repeated="16000"/>'
+    empty = '<table:table-row table:number-rows-repeated="1048575"><table:table-cell/></table:table-row>'
+    rows = f"<table:table-row>{cells}</table:table-row>{empty}"
+    body = f'<office:body><office:spreadsheet><table:table table:name="Wares">{rows}</table:table></office:spreadsheet></office:body>'
+    content = f"<office:document-content{spaces}>{body}</office:document-content>"
+    data = zipped({"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "content.xml": content, "META-INF/manifest.xml": "<m/>"})
+    for name in ("a.ods", "a.xls", "a.doc"):
+        assert parse(name, data)[0].text == "Wares\nrope\t4"
