@@ -35,7 +35,7 @@ class Reason(StrEnum):
     PDF_ENCRYPTED = "pdf_encrypted"
     """Opening it takes a password."""
     PDF_NO_TEXT = "pdf_no_text"
-    """Pages without a text layer, such as scans."""
+    """No page has a text layer (scans), what it holds is no language, or more pages lack one than `corpus.max_empty_pages` allows."""
     DOCX_DAMAGED = "docx_damaged"
     """Not a Word document, truncated, or password-protected."""
     PARQUET_DAMAGED = "parquet_damaged"
