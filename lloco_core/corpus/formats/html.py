@@ -1,48 +1,49 @@
-"""HTML to the text a reader of the page would look for: trafilatura's, or all visible text where it finds none."""
+"""HTML to the text a reader of the page would look for: trafilatura's, or all visible text where it finds none or loses some of it."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from copy import deepcopy
 from typing import Any
 
 from lloco_core.corpus.decoding import decode_text, normalise_text
+from lloco_core.corpus.formats.html_page import is_shell, parse_page, remove, remove_unseen, visible_text, without_invisible
+from lloco_core.corpus.formats.mhtml import page_in_mail
 from lloco_core.corpus.formats.quiet import quiet
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
 
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""")
-_INVISIBLE = "//head | //script | //style | //noscript | //template | //svg | //comment()"
-_BLOCKS = ("br", "p", "div", "section", "article", "header", "footer", "nav", "aside", "main", "li", "dt", "dd", "tr", "table", "pre")
-_BLOCKS += ("blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "option")
+_AROUND = """//nav | //footer | //aside | //header[not(ancestor::article or ancestor::main)] | //menu | //button | //iframe
+    | //*[@role='navigation' or @role='banner' or @role='contentinfo' or @role='complementary' or @role='search']"""
+"""What stands around the content, by what the page says of it."""
+_NAMED = re.compile(
+    r"(?:^|[\s_-])(?:nav|navbar|menu|sidebar|footer|breadcrumbs?|share|social|related|comments?|advert\w*|ads?|promo|newsletter|"
+    r"pagination|pager|toolbar|login|skip|widget|teaser|toc)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
+"""Names that pages give to what stands around their content."""
+_MOST_LINKED, _FEW_LINKS = 0.6, 3
+_LEAST_KEPT = 0.9
+"""Share of the content's words from which trafilatura has kept it."""
+_MOST_REPEATED = 1.1
+"""Times the words of the page that its text may have; more: trafilatura has taken a part twice."""
 
 
 def read_html(data: bytes, max_bytes: int) -> ReadText:
     """Read a page without its navigation and footer."""
-    import trafilatura
-
+    data = page_in_mail(data) or data
     declared = _DECLARED.search(data[:2048])
-    page = decode_text(data, declared[1].decode("ascii") if declared else None)
-    tree = _parse(page)
+    tree = parse_page(decode_text(data, declared[1].decode("ascii") if declared else None))
     if tree is None:
         raise Rejected(Reason.HTML_NO_TEXT, "the page has no element; check how it was saved, or exclude it")
-    title = _title(tree)
-    with quiet("trafilatura", "htmldate", "justext"):
-        text = trafilatura.extract(page, include_comments=False, include_tables=True)
-    text = normalise_text(text or _visible_text(tree))
-    if not text.strip():
+    title, has_scripts = _title(tree), bool(tree.xpath("//script"))
+    remove_unseen(tree)
+    visible = visible_text(tree)
+    if not visible or is_shell(tree, visible, has_scripts):
         raise Rejected(Reason.HTML_NO_TEXT, "the page has no visible text (built by scripts?); save it as rendered, or exclude it")
-    return ReadText(text, title)
-
-
-def _parse(page: str) -> Any:
-    import lxml.html
-
-    # From bytes: lxml refuses a str that declares an encoding.
-    parser = lxml.html.HTMLParser(encoding="utf-8")
-    try:
-        return lxml.html.document_fromstring(page.encode("utf-8", "replace"), parser=parser)
-    except lxml.etree.ParserError:  # "Document is empty"
-        return None
+    return ReadText(normalise_text(without_invisible(_content(tree, visible))), title)
 
 
 def _title(tree: Any) -> str | None:
@@ -50,12 +51,38 @@ def _title(tree: Any) -> str | None:
     return found[0].text_content() if found else None
 
 
-def _visible_text(tree: Any) -> str:
-    for element in tree.xpath(_INVISIBLE):
-        if element.getparent() is not None:
-            element.drop_tree()
-    for element in tree.iter(*_BLOCKS):
-        element.tail = "\n" + (element.tail or "")
-        element.text = "\n" + (element.text or "")
-    lines = (" ".join(line.split()) for line in tree.text_content().splitlines())
-    return "\n".join(line for line in lines if line)
+def _content(tree: Any, visible: str) -> str:
+    import trafilatura
+
+    with quiet("trafilatura", "htmldate", "justext"):
+        found = trafilatura.extract(deepcopy(tree), include_comments=False, include_tables=True)
+    if not found:
+        return visible
+    _remove_around(tree)
+    content = visible_text(tree)
+    _remove_named(tree)
+    kept, wanted = _words(found), _words(visible_text(tree))
+    is_kept = (wanted & kept).total() >= _LEAST_KEPT * wanted.total()
+    if is_kept and kept.total() <= _MOST_REPEATED * _words(visible).total():
+        return found
+    return content or visible
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(re.findall(r"\w+", text))
+
+
+def _remove_around(tree: Any) -> None:
+    for element in tree.xpath(_AROUND):
+        remove(element)
+
+
+def _remove_named(tree: Any) -> None:
+    for element in tree.xpath("//*[@id or @class]"):
+        if element.tag not in ("html", "body", "main", "article") and _NAMED.search(f"{element.get('id', '')} {element.get('class', '')}"):
+            remove(element)
+    for element in tree.xpath("//ul | //ol | //div | //p | //table"):
+        links = element.xpath(".//a")
+        linked = sum(len(link.text_content()) for link in links)
+        if len(links) >= _FEW_LINKS and linked > _MOST_LINKED * len(element.text_content()):
+            remove(element)
