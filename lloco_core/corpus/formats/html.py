@@ -24,9 +24,12 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 """Names that pages give to what stands around their content."""
+_WORD = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\\W\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+")
 _MOST_LINKED, _FEW_LINKS = 0.6, 3
 _LEAST_KEPT = 0.9
 """Share of the content's words from which trafilatura has kept it."""
+_LEAST_OF_MAIN = 0.8
+"""The same of the element that the page calls its main one; below, it is not."""
 _MOST_REPEATED = 1.1
 """Times the words of the page that its text may have; more: trafilatura has taken a part twice."""
 
@@ -59,17 +62,22 @@ def _content(tree: Any, visible: str) -> str:
     if not found:
         return visible
     _remove_around(tree)
-    content = visible_text(tree)
+    content, main = visible_text(tree), tree.xpath("//main | //*[@role='main']")
+    main_text = visible_text(main[0]) if len(main) == 1 else ""
     _remove_named(tree)
     kept, wanted = _words(found), _words(visible_text(tree))
-    is_kept = (wanted & kept).total() >= _LEAST_KEPT * wanted.total()
-    if is_kept and kept.total() <= _MOST_REPEATED * _words(visible).total():
+    if kept.total() <= _MOST_REPEATED * _words(visible).total() and _holds(kept, wanted, _LEAST_KEPT):
         return found
-    return content or visible
+    return main_text if _holds(_words(main_text), wanted, _LEAST_OF_MAIN) else content or visible
+
+
+def _holds(words: Counter[str], wanted: Counter[str], share: float) -> bool:
+    return (wanted & words).total() >= share * wanted.total()
 
 
 def _words(text: str) -> Counter[str]:
-    return Counter(re.findall(r"\w+", text))
+    """Words, and single characters where words are not separated."""
+    return Counter(_WORD.findall(text))
 
 
 def _remove_around(tree: Any) -> None:

@@ -27,7 +27,8 @@ _BLOCKS = frozenset(
     "br p div section article header footer nav aside main li dt dd tr table pre blockquote h1 h2 h3 h4 h5 h6 option caption figcaption "
     "summary details fieldset legend form address hr ul ol dl textarea select body".split()
 )
-_CELL = "\x00"
+_CELL, _BLANK = "\x00", "\x01"
+"""Between cells, and in code, until white space is squeezed: no text holds them."""
 _TYPED = {"text", "email", "number", "tel", "url", "date", "time", "month", "search"}
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 """Soft hyphens and places to break a line. Joiners stay: Persian, Indic scripts, and emoji need them."""
@@ -85,18 +86,25 @@ def squeezed(text: str) -> str:
 
 
 def visible_text(tree: Any) -> str:
-    """The words of a tree in lines, cells of a row separated by tabs."""
+    """The words of a tree in lines, cells of a row separated by tabs, code as it is indented."""
     from lxml.etree import iterwalk
 
     parts: list[str] = []
+    n_code = 0
     for event, element in iterwalk(tree, events=("start", "end")):
         around = "\n" if element.tag in _BLOCKS else ""
         if event == "start":
-            parts += (around, element.text or "")
+            n_code += element.tag == "pre"
+            parts += (around, _kept_blanks(element.text or "") if n_code else element.text or "")
         else:
-            parts += (around or _behind(element), element.tail or "")
+            n_code -= element.tag == "pre"
+            parts += (around or _behind(element), _kept_blanks(element.tail or "") if n_code else element.tail or "")
     lines = ("\t".join(" ".join(cell.split()) for cell in line.split(_CELL)).strip() for line in "".join(parts).split("\n"))
-    return "\n".join(line for line in lines if line)
+    return "\n".join(line for line in lines if line.strip(_BLANK)).replace(_BLANK, " ")
+
+
+def _kept_blanks(code: str) -> str:
+    return code.replace(" ", _BLANK).replace("\t", 4 * _BLANK)
 
 
 def _behind(element: Any) -> str:

@@ -39,7 +39,7 @@ def is_language(text: str) -> bool:
 
 
 def _n_odd(text: str) -> int:
-    odd = len(_ODD.findall(text))
+    odd = text.count("\ufffd") if text.replace("\n", "").isprintable() else len(_ODD.findall(text))
     if "/" in text or "cid:" in text:
         odd += sum(len(found) for found in _GLYPH_NAMES.findall(text))
     return odd
@@ -48,6 +48,8 @@ def _n_odd(text: str) -> int:
 def _is_shifted(text: str) -> bool:
     """Whether letters stand for others: glyph numbers taken for characters."""
     plain = (text if text.isascii() else unicodedata.normalize("NFKD", text)).lower()
+    if sum(map(plain.count, _COMMON)) > _LEAST_COMMON * len(plain):  # so they are in any share of it
+        return False
     letters = {letter: plain.count(letter) for letter in ascii_lowercase}
     total = sum(letters.values())
     if total < max(_FEWEST_LETTERS, _MOST_OTHERS * len(text)) or sum(map(bool, letters.values())) < _FEWEST_DIFFERENT:
