@@ -26,7 +26,7 @@ _NAMED = re.compile(
 """Names that pages give to what stands around their content."""
 _WORD = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\\W\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+")
 _MOST_LINKED, _FEW_LINKS = 0.6, 3
-_LEAST_KEPT = 0.9
+_LEAST_KEPT = 0.95
 """Share of the content's words from which trafilatura has kept it."""
 _LEAST_OF_MAIN = 0.8
 """The same of the element that the page calls its main one; below, it is not."""
@@ -66,6 +66,8 @@ def _content(tree: Any, visible: str) -> str:
     main_text = visible_text(main[0]) if len(main) == 1 else ""
     _remove_named(tree)
     kept, wanted = _words(found), _words(visible_text(tree))
+    if not wanted:  # all of the page is what usually stands around the content
+        return visible
     if kept.total() <= _MOST_REPEATED * _words(visible).total() and _holds(kept, wanted, _LEAST_KEPT):
         return found
     return main_text if _holds(_words(main_text), wanted, _LEAST_OF_MAIN) else content or visible

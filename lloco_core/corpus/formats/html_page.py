@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_UNSEEN = """//head | //script | //style | //noscript | //noframes | //template | //svg | //comment() | //processing-instruction()
+_UNSEEN = """//title[not(ancestor::svg)] | //script | //style | //noscript | //noframes | //template | //svg | //comment() | //processing-instruction()
     | //object | //datalist | //dialog[not(@open)] | //*[@hidden and not(@hidden='until-found')] | //input[@type='hidden']"""
 _STYLED = "//*[@style][not(self::html or self::body)]"
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
@@ -24,8 +24,47 @@ _MOUNTS = {"root", "app", "__next", "__nuxt", "___gatsby", "main-app", "react-ro
 _WAITING, _NOTICE = 40, 300
 """Characters that a script's place has at most before the script fills it, and that a notice without it has at most."""
 _BLOCKS = frozenset(
-    "br p div section article header footer nav aside main li dt dd tr table pre blockquote h1 h2 h3 h4 h5 h6 option caption figcaption "
-    "summary details fieldset legend form address hr ul ol dl textarea select body".split()
+    [
+        "br",
+        "p",
+        "div",
+        "section",
+        "article",
+        "header",
+        "footer",
+        "nav",
+        "aside",
+        "main",
+        "li",
+        "dt",
+        "dd",
+        "tr",
+        "table",
+        "pre",
+        "blockquote",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "option",
+        "caption",
+        "figcaption",
+        "summary",
+        "details",
+        "fieldset",
+        "legend",
+        "form",
+        "address",
+        "hr",
+        "ul",
+        "ol",
+        "dl",
+        "textarea",
+        "select",
+        "body",
+    ]
 )
 _CELL, _BLANK = "\x00", "\x01"
 """Between cells, and in code, until white space is squeezed: no text holds them."""
@@ -47,7 +86,7 @@ def parse_page(page: str) -> Any:
 
 
 def remove_unseen(tree: Any) -> None:
-    """Take out of a page what a browser with scripts does not show."""
+    """Take out of a page what a browser with scripts does not show. Its head may hold text: libxml2 ends it late."""
     hidden = [element for element in tree.xpath(_STYLED) if _HIDING.search(element.get("style"))]
     for element in [*tree.xpath(_UNSEEN), *hidden]:
         remove(element)

@@ -13,6 +13,7 @@ from lloco_core.corpus.reasons import Reason, Rejected
 _HEADER, _END = b"%PDF-", b"%%EOF"
 _PARTS = re.compile(rb"\d\s+\d+\s+obj\b|\bendobj\b|\bendstream\b")
 _POINTER = re.compile(rb"startxref\s+(\d+)\s*%{0,2}E?O?\s*$")
+_POINTER_BYTES = 100
 _TABLE = re.compile(rb"\s*(xref\b|\d+\s+\d+\s+obj\b)")
 
 
@@ -27,8 +28,9 @@ def whole_pdf(data: bytes) -> bytes:
         raise Rejected(Reason.PDF_DAMAGED, f"begins with {data[:8]!r} and has %PDF- nowhere; fetch the file again")
     data = data[start:] if start else data
     end = data.rfind(_END)
-    if _points_to_its_table(data[-100:], data):  # complete but for its mark
-        return data
+    pointer = _POINTER.search(data, max(0, len(data) - _POINTER_BYTES))
+    if pointer and _TABLE.match(data, int(pointer[1])):  # complete but for its mark, which pypdf asks for
+        return data[: pointer.end(1)] + b"\n" + _END
     if end < 0:
         raise Rejected(Reason.PDF_DAMAGED, "has no end mark %%EOF: truncated; fetch the file again")
     end += len(_END)
@@ -36,8 +38,3 @@ def whole_pdf(data: bytes) -> bytes:
         message = f"goes on for {len(data) - end} bytes behind its last end mark %%EOF and stops inside an object: truncated"
         raise Rejected(Reason.PDF_DAMAGED, f"{message}; fetch the file again")
     return data if end == len(data) else data[:end]
-
-
-def _points_to_its_table(tail: bytes, data: bytes) -> bool:
-    found = _POINTER.search(tail)
-    return bool(found and _TABLE.match(data, int(found[1])))

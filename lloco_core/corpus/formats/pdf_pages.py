@@ -53,15 +53,16 @@ def _merged(pieces: list[_Piece], values: list[Value]) -> str:
             below.setdefault(_above(value, pieces), []).append(value.text)
         else:
             beside.setdefault(label, []).append(value.text)
-    text = "".join(f"{line}\n" for line in below.get(-1, []))
+    text, gap = "".join(f"{line}\n" for line in below.get(-1, [])), ""
     for number, piece in enumerate(pieces):
-        if number not in beside and number not in below:
-            text += piece.text
-            continue
+        if gap and piece.text:
+            text, gap = text + (gap if not piece.text[0].isspace() else ""), ""
         words = piece.text.rstrip("\n")
         text += " ".join([words, *beside.get(number, [])])
         text += "".join(f"\n{line}" for line in below.get(number, []))
-        text += piece.text[len(words) :] or ("\n" if number in below else " ")
+        text += piece.text[len(words) :]
+        if len(words) == len(piece.text):
+            gap = "\n" if number in below else " " if number in beside else gap
     return text
 
 
