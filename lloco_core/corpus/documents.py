@@ -46,6 +46,7 @@ def build_document(
         page_starts=read.page_starts,
         group=group_of(source.relative_path, metadata, config),
         metadata=metadata,
+        n_pages_without_text=read.n_empty_pages,
     )
 
 

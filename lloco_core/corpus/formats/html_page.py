@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_UNSEEN = """//title[not(ancestor::svg)] | //script | //style | //noscript | //noframes | //template | //svg | //comment() | //processing-instruction()
-    | //object | //datalist | //dialog[not(@open)] | //*[@hidden and not(@hidden='until-found')] | //input[@type='hidden']"""
+_UNSEEN = """//title[not(ancestor::svg)] | //script | //style | //noscript | //noframes | //template | //svg | //comment()
+    | //processing-instruction() | //object | //datalist | //dialog[not(@open)] | //input[@type='hidden']
+    | //*[@hidden and not(@hidden='until-found')]"""
 _STYLED = "//*[@style][not(self::html or self::body)]"
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 _CONSENT = re.compile(
@@ -23,49 +24,9 @@ _CONSENT_CHARACTERS = 3000
 _MOUNTS = {"root", "app", "__next", "__nuxt", "___gatsby", "main-app", "react-root", "application", "svelte", "ember"}
 _WAITING, _NOTICE = 40, 300
 """Characters that a script's place has at most before the script fills it, and that a notice without it has at most."""
-_BLOCKS = frozenset(
-    [
-        "br",
-        "p",
-        "div",
-        "section",
-        "article",
-        "header",
-        "footer",
-        "nav",
-        "aside",
-        "main",
-        "li",
-        "dt",
-        "dd",
-        "tr",
-        "table",
-        "pre",
-        "blockquote",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "option",
-        "caption",
-        "figcaption",
-        "summary",
-        "details",
-        "fieldset",
-        "legend",
-        "form",
-        "address",
-        "hr",
-        "ul",
-        "ol",
-        "dl",
-        "textarea",
-        "select",
-        "body",
-    ]
-)
+_BLOCKS = {"br", "p", "div", "section", "article", "header", "footer", "nav", "aside", "main", "li", "dt", "dd", "tr", "table", "pre", "hr"}
+_BLOCKS |= {"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "option", "select", "caption", "figcaption", "summary", "details", "form"}
+_BLOCKS |= {"fieldset", "legend", "address", "ul", "ol", "dl", "textarea", "body"}
 _CELL, _BLANK = "\x00", "\x01"
 """Between cells, and in code, until white space is squeezed: no text holds them."""
 _TYPED = {"text", "email", "number", "tel", "url", "date", "time", "month", "search"}
