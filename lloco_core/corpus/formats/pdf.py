@@ -12,6 +12,7 @@ from itertools import accumulate
 from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.pdf_frame import whole_pdf
 from lloco_core.corpus.formats.pdf_pages import page_text
+from lloco_core.corpus.formats.pdf_xfa import xfa_text
 from lloco_core.corpus.formats.quiet import quiet
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.formats.text_layer import is_language
@@ -45,8 +46,9 @@ def _read_pages(data: bytes, max_bytes: int) -> tuple[list[str], int, str | None
             reader = PdfReader(BytesIO(data))
             if reader.is_encrypted and not reader.decrypt(""):  # the empty password opens files that only restrict printing
                 raise Rejected(Reason.PDF_ENCRYPTED, "opening it takes a password; save it without one")
+            form = xfa_text(reader)
             for page in reader.pages:
-                text = page_text(page)
+                text = page_text(page) if form is None or pages else form
                 unpacked += len(text)
                 if unpacked > max_bytes:
                     raise Rejected(Reason.TOO_LARGE_UNPACKED, f"holds more than {max_bytes} characters; split it or raise corpus.max_bytes")

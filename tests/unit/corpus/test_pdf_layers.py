@@ -8,7 +8,7 @@ from base64 import b64encode
 import pytest
 
 from lloco_core.corpus.formats.text_layer import is_language
-from tests.unit.corpus.pdf_builder import drawing, pdf, words
+from tests.unit.corpus.pdf_builder import drawing, pdf, stream, words
 
 NAME = words((50, 700, "Surname:"), (50, 650, "Below the form"))
 FORM = "/AcroForm << /Fields [10 0 R] /NeedAppearances true >>"
@@ -115,6 +115,28 @@ def test_one_broken_annotation_costs_neither_page_nor_the_others(parse):
     broken = "<< /Type /Annot /Subtype /FreeText /Rect [1 2] /Contents [1] /AP << /N 5 >> /F (x) >>"
     data = pdf(NAME, broken, note("/Subtype /FreeText /Contents (kept)"), page="/Annots [99 0 R 10 0 R 7 11 0 R]")
     assert text_of(parse, data).split() == ["Surname:", "Below", "the", "form", "kept"]
+
+
+XFA = """<xdp:xdp xmlns:xdp="http://ns.adobe.com/xdp/"><template xmlns="http://www.xfa.org/schema/xfa-template/3.3/"><subform name="form">
+<draw><value><text>Application</text></value></draw>
+<field name="surname"><caption><value><text>Surname:</text></value></caption></field>
+<field name="year"><caption><value><text>Year:</text></value></caption><value><integer>1999</integer></value></field></subform></template>
+<xfa:datasets xmlns:xfa="http://www.xfa.org/schema/xfa-data/1.0/"><xfa:data><form><surname>Exampleson</surname><other>Kept</other></form>
+</xfa:data></xfa:datasets></xdp:xdp>"""
+
+
+@pytest.mark.parametrize("packets", ["10 0 R", "[(template) 10 0 R (end) 11 0 R]"])
+def test_a_form_of_xfa_alone_is_read_from_its_template_and_data(parse, packets):
+    parts = (XFA, "") if packets == "10 0 R" else (XFA[:400], XFA[400:])
+    catalog = f"/NeedsRendering true /AcroForm << /Fields [] /XFA {packets} >>"
+    data = pdf(words((50, 700, "Please wait...")), *map(stream, parts), catalog=catalog)
+    assert text_of(parse, data).splitlines() == ["Application", "Surname: Exampleson", "Year: 1999", "Kept"]
+
+
+def test_a_form_that_has_pages_beside_xfa_is_read_from_its_pages(parse):
+    catalog = FORM.replace("/Fields", "/XFA 11 0 R /Fields")
+    data = pdf(NAME, field("/FT /Tx /V (Exampleson)"), stream(XFA), page="/Annots [10 0 R]", catalog=catalog)
+    assert text_of(parse, data) == "Surname: Exampleson\nBelow the form"
 
 
 def glyphs(name: str) -> str:
