@@ -29,7 +29,7 @@ class Reason(StrEnum):
     ARCHIVE_DAMAGED = "archive_damaged"
     """A .gz or .zst that is truncated, corrupt, or of another format."""
     HTML_NO_TEXT = "html_no_text"
-    """A page without any visible text."""
+    """A page without any visible text, or with no more than a script's shell or a consent banner shows."""
     PDF_DAMAGED = "pdf_damaged"
     """Not a PDF, truncated, or with a broken structure."""
     PDF_ENCRYPTED = "pdf_encrypted"

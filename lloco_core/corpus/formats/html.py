@@ -25,6 +25,7 @@ _NAMED = re.compile(
 )
 """Names that pages give to what stands around their content."""
 _WORD = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\\W\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+")
+_LINKED_BLOCKS = ("ul", "ol", "div", "p", "table")
 _MOST_LINKED, _FEW_LINKS = 0.6, 3
 _LEAST_KEPT = 0.95
 """Share of the content's words from which trafilatura has kept it."""
@@ -91,8 +92,20 @@ def _remove_named(tree: Any) -> None:
     for element in tree.xpath("//*[@id or @class]"):
         if element.tag not in ("html", "body", "main", "article") and _NAMED.search(f"{element.get('id', '')} {element.get('class', '')}"):
             remove(element)
-    for element in tree.xpath("//ul | //ol | //div | //p | //table"):
-        links = element.xpath(".//a")
-        linked = sum(len(link.text_content()) for link in links)
-        if len(links) >= _FEW_LINKS and linked > _MOST_LINKED * len(element.text_content()):
-            remove(element)
+    for element in _blocks_of_links(tree):
+        remove(element)
+
+
+def _blocks_of_links(tree: Any) -> list[Any]:
+    """Blocks whose words are mostly links; one walk, as a page may be nested thousands deep."""
+    from lxml.etree import iterwalk
+
+    found, sizes = [], {}
+    for _, element in iterwalk(tree, events=("end",)):
+        children = [(sizes.pop(child, (0, 0, 0)), len(child.tail or "")) for child in element]
+        length = len(element.text or "") + sum(size[0] + tail for size, tail in children)
+        linked, n_links = (sum(size[part] for size, _ in children) for part in (1, 2))
+        sizes[element] = (length, length, n_links + 1) if element.tag == "a" else (length, linked, n_links)
+        if element.tag in _LINKED_BLOCKS and n_links >= _FEW_LINKS and linked > _MOST_LINKED * length:
+            found.append(element)
+    return found
