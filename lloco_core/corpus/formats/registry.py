@@ -69,8 +69,15 @@ _OFFICE = "application/vnd.openxmlformats-officedocument"
 FORMATS = (
     Format("plain text", (".txt", ".text", ".log", ".rst"), "text/plain", "chardet", "nothing", read_plain),
     Format("Markdown", (".md", ".markdown"), "text/markdown", "chardet", "nothing", read_markdown),
-    Format("HTML", (".html", ".htm", ".xhtml"), "text/html", "trafilatura, lxml", "navigation, footers, scripts, comments", read_html),
-    Format("PDF", (".pdf",), "application/pdf", "pypdf", "pictures and scans (no OCR)", read_pdf),
+    Format(
+        "HTML",
+        (".html", ".htm", ".xhtml"),
+        "text/html",
+        "trafilatura, lxml",
+        "navigation, footers, scripts, hidden parts, consent banners",
+        read_html,
+    ),
+    Format("PDF", (".pdf",), "application/pdf", "pypdf", "pictures and scans (no OCR), comments, hidden fields", read_pdf),
     Format(
         "Word",
         (".docx", ".docm", ".dotx", ".dotm"),

@@ -56,7 +56,7 @@ def true_suffix(suffix: str, data: bytes) -> str:
     marked = _marked(data)
     if marked is not None:
         return suffix if _same_family(suffix, marked) else marked
-    if suffix in OFFICE_SUFFIXES or suffix in (".html", ".htm"):
+    if suffix in OFFICE_SUFFIXES or suffix in (".html", ".htm", ".xhtml"):
         head = data[:_MIME_WITHIN]
         if _MIME.match(head) and b"mime-version:" in head.lower():
             return ".mht"

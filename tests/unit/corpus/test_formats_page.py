@@ -15,7 +15,26 @@ from benchmarks.recall.readers import ours
 from benchmarks.recall.text_files import text_files
 from lloco_core.corpus.formats.registry import FORMATS
 
-HERE = {"csv", "tsv", "json", "jsonl", "parquet", "ipynb", "pptx", "xlsx", "eml", "mht", "mhtml", "epub", "rtf", "md"}
+HERE = {
+    "docx",
+    "html",
+    "pdf",
+    "txt",
+    "csv",
+    "tsv",
+    "json",
+    "jsonl",
+    "parquet",
+    "ipynb",
+    "pptx",
+    "xlsx",
+    "eml",
+    "mht",
+    "mhtml",
+    "epub",
+    "rtf",
+    "md",
+}
 
 
 def test_the_tables_are_those_of_the_code():
