@@ -29,7 +29,7 @@ from benchmarks.recall.text_files import text_files
 RESULT, DOCS = ROOT / "benchmarks" / "results" / "text-recall.json", ROOT / "docs" / "formats.md"
 START, END = "<!-- recall:start -->", "<!-- recall:end -->"
 _ROUNDING = 1e-9
-PACKAGES = ("markitdown", "kreuzberg", "pypdf", "python-docx", "trafilatura", "openpyxl", "python-calamine", "lxml")
+PACKAGES = ("markitdown", "kreuzberg", "pypdf", "trafilatura", "openpyxl", "python-calamine", "lxml")
 
 
 def main() -> None:
