@@ -123,8 +123,10 @@ benchmark-compaction: setup ## Measure the memory of compacting wide rows, and w
 	$(BIN)/python benchmarks/compaction.py $(ARGS)
 
 .PHONY: benchmark-parsing
-benchmark-parsing: setup ## Measure what parsing in a child process costs, and a PDF of 10,000 pages
+benchmark-parsing: setup ## Measure what parsing in a child process costs, a PDF of 10,000 pages, and how much of known text is found
+	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e ".[benchmark]"
 	$(BIN)/python benchmarks/parsing.py $(ARGS)
+	$(BIN)/python -m benchmarks.text_recall
 
 .PHONY: benchmark-night
 benchmark-night: setup ## Measure the default night and update the README's table
@@ -150,6 +152,8 @@ readme-tables: setup ## Update the tables of README and docs from the result fil
 	$(BIN)/python benchmarks/compaction.py --docs
 	$(BIN)/python benchmarks/train.py --docs
 	$(BIN)/python benchmarks/parsing.py --docs
+	$(BIN)/python -m benchmarks.formats_table
+	$(BIN)/python -m benchmarks.text_recall --docs
 	$(BIN)/python -m benchmarks.reference_report
 
 .PHONY: benchmark-vectors

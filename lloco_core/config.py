@@ -76,6 +76,9 @@ class CorpusConfig(Concern):
     """An object whose parsing takes longer, twice, is quarantined."""
     parse_memory_mb: int = Field(2048, ge=256)
     """An object whose parsing takes more memory, twice, is quarantined. Every reading worker may take as much."""
+    max_empty_pages: float = Field(1, ge=0, le=1)
+    """Share of a PDF's pages that may be without text, such as scans between typed pages; a PDF with more is quarantined. One without
+    any text always is."""
     max_tokens: int = Field(131_072, ge=1)
     """Longer documents are quarantined."""
     quarantine_rate: float = Field(0.004, ge=0, le=1)

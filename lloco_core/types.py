@@ -51,6 +51,8 @@ class Document:
     group: str | None = None
     """Group from folder or metadata; None when groups are found by clustering."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    n_pages_without_text: int = 0
+    """Pages of a PDF that hold no text, such as scans; stored as `pages_without_text` of its metadata."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,19 @@ import random
 from collections.abc import Callable, Iterator
 from itertools import chain, count, islice
 
-from tests.harmful_files import VALID, harmful_files
+from tests import harmful_files as common
+from tests import harmful_letters as letters
 
 Mutation = Callable[[random.Random, bytes], bytes]
+VALID = common.VALID | letters.VALID
+"""Format -> suffix and a file that is read without a fault."""
 
 
 def broken_files(seed: int, number: int) -> Iterator[tuple[str, bytes]]:
     """Yield (path, bytes); the path is `<format>/<number>-<what was done>.<suffix>`. Equal seeds give equal files."""
-    for index, (kind, what, suffix, data) in enumerate(islice(chain(harmful_files(), mutated_files(seed)), number)):
+    for index, (kind, what, suffix, data) in enumerate(
+        islice(chain(common.harmful_files(), letters.harmful_letters(), mutated_files(seed)), number)
+    ):
         yield f"{kind}/{index:04d}-{what}.{suffix}", data
 
 

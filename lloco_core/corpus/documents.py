@@ -14,6 +14,8 @@ from lloco_core.corpus.unpacking import CODECS
 from lloco_core.fingerprint import digest
 from lloco_core.types import Document, SourceObject
 
+PAGES_WITHOUT_TEXT = "pages_without_text"
+"""Name in a document's metadata of how many of its pages have no text; absent where all have."""
 _MAX_TITLE = 200
 _PLACEHOLDERS = {"untitled", "untitled document", "document", "word document", "title", "none"}
 _MAX_ID = 256
@@ -25,10 +27,13 @@ def build_document(
     """Give text its identity. `given_id` is the id that a manifest or container says, None where it says none.
 
     Raises:
-        Rejected: `empty`, `id_invalid`, or `no_group`.
+        Rejected: `empty`, `pdf_no_text`, `id_invalid`, or `no_group`.
     """
     if not read.text.strip():
         raise Rejected(Reason.EMPTY, "there is no text but white space; fill or exclude it")
+    _refuse_empty_pages(read, config.max_empty_pages)
+    if read.n_empty_pages:
+        metadata = {PAGES_WITHOUT_TEXT: read.n_empty_pages} | metadata
     stem = _line(file_stem(source.relative_path))
     fallback = f"{stem} {uri.rpartition('#')[2]}" if uri != source.uri else stem
     return Document(
@@ -42,7 +47,15 @@ def build_document(
         page_starts=read.page_starts,
         group=group_of(source.relative_path, metadata, config),
         metadata=metadata,
+        n_pages_without_text=read.n_empty_pages,
     )
+
+
+def _refuse_empty_pages(read: ReadText, allowed: float) -> None:
+    n_pages = len(read.page_starts)
+    if read.n_empty_pages > allowed * n_pages:
+        message = f"{read.n_empty_pages} of its {n_pages} pages have no text layer, more than corpus.max_empty_pages {allowed:g}"
+        raise Rejected(Reason.PDF_NO_TEXT, f"{message}; run OCR over it first or raise the option")
 
 
 def valid_id(given: object) -> str:

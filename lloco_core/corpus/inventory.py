@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 import pyarrow as pa
 
 from lloco_core.config import CorpusConfig
-from lloco_core.corpus.patterns import PathFilter, is_hidden, stated_codec
+from lloco_core.corpus.patterns import PathFilter, stated_codec
 from lloco_core.errors import ConfigurationError
 from lloco_core.objects import S3Objects, open_at, open_objects
 
@@ -38,14 +38,14 @@ class _Report:
     encoded_keys: bool
 
 
-def inventory_batches(config: CorpusConfig) -> Iterator[pa.RecordBatch]:
-    """Listed objects: uri, etag, size, relative_path, and empty metadata.
+def inventory_batches(config: CorpusConfig, paths: PathFilter | None = None) -> Iterator[pa.RecordBatch]:
+    """Listed objects: uri, etag, size, relative_path, and empty metadata. `paths` counts what is ignored.
 
     Raises:
         ConfigurationError: the inventory has not the columns, or none of its keys lies below `corpus.uri`.
         StorageError: it cannot be read.
     """
-    root, paths = open_objects(config.uri), PathFilter(config)
+    root, paths = open_objects(config.uri), paths or PathFilter(config)
     n_listed = n_kept = 0
     for rows in _tables(config.inventory):
         n_listed += rows.num_rows
@@ -64,7 +64,7 @@ def _listed(rows: pa.Table, root: Objects, paths: PathFilter, config: CorpusConf
     kept = [
         (key[len(prefix) :], etag.strip('"'), int(size))
         for key, etag, size, of_bucket in zip(columns["key"], columns["etag"], columns["size"], buckets, strict=True)
-        if key.startswith(prefix) and not key.endswith("/") and of_bucket in (bucket, None) and not is_hidden(key[len(prefix) :])
+        if key.startswith(prefix) and not key.endswith("/") and of_bucket in (bucket, None) and not paths.ignores(key[len(prefix) :])
     ]
     kept = [item for item in kept if paths.keeps(item[0])]
     return pa.RecordBatch.from_arrays(

@@ -29,10 +29,15 @@ def _json_row(number: int, line: bytes) -> Row | Rejected:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:  # ValueError: no JSON, no UTF-8, or an integer without end
         return Rejected(Reason.ROW_MALFORMED, f"line {number + 1} is not JSON ({type(error).__name__}: {error}); correct or remove it")
+    return checked_row(row, f"line {number + 1}")
+
+
+def checked_row(row: Any, name: str) -> Row | Rejected:
+    """A value of JSON as a row, or why it cannot be one; `name` says where it stands."""
     if not isinstance(row, dict):
-        return Rejected(Reason.ROW_MALFORMED, f"line {number + 1} is a JSON {type(row).__name__}, not an object; correct or remove it")
+        return Rejected(Reason.ROW_MALFORMED, f"{name} is a JSON {type(row).__name__}, not an object; correct or remove it")
     if _is_deeper(row, _MAX_DEPTH):
-        return Rejected(Reason.ROW_MALFORMED, f"line {number + 1} is nested more than {_MAX_DEPTH} deep; flatten or remove it")
+        return Rejected(Reason.ROW_MALFORMED, f"{name} is nested more than {_MAX_DEPTH} deep; flatten or remove it")
     return plain_row(row)
 
 

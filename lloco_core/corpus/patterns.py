@@ -1,4 +1,5 @@
-"""What the paths of a listing say: whether they belong to the corpus, and which encoding is stated for them."""
+"""What the paths of a listing say: whether they belong to the corpus by its patterns and by what is never a document (`litter.py`), and
+which encoding is stated for them."""
 
 from __future__ import annotations
 
@@ -8,24 +9,34 @@ from pathlib import PurePosixPath
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.charsets.labels import codec_of
+from lloco_core.corpus.litter import is_hidden, is_litter
+from lloco_core.corpus.unpacking import CODECS
 from lloco_core.errors import ConfigurationError
 
-_FORGOTTEN = re.compile(r"(^|/)_forgotten/[0-9a-f]{24}\.(json|txt)$")
-_PACKED = {".gz", ".zst", ".bz2", ".xz"}
-_IN_ONE_ENCODING = {".txt", ".text", ".log", ".rst", ".md", ".markdown", ".html", ".htm", ".xhtml", ".jsonl", ".ndjson", ".csv", ".tsv"}
+IN_ONE_ENCODING = {".txt", ".text", ".log", ".rst", ".md", ".markdown", ".html", ".htm", ".xhtml", ".csv", ".tsv", ".tab"}
+IN_ONE_ENCODING |= {".jsonl", ".ndjson", ".json", ".geojson"}
 """Suffixes of formats whose bytes are text; the others say themselves how theirs is encoded."""
+_WITH_TEXT = {".doc", ".dot", ".xls"}
+"""Suffixes under which programs also write pages and tables of text."""
 
 
 class PathFilter:
-    """The patterns of a corpus, compiled once."""
+    """The patterns of a corpus, compiled once, and the count of what a listing ignored."""
 
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
+        self.n_ignored = 0
         self._wanted, self._unwanted = _compile(config.include), _compile(config.exclude)
 
     def keeps(self, path: str) -> bool:
         """Whether a relative path is included and not excluded."""
         return self.keeps_all or (_matches(self._wanted, path) and not _matches(self._unwanted, path))
+
+    def ignores(self, path: str, *, named: bool = False) -> bool:
+        """Whether a relative path is never a document; counted in `n_ignored`. A path that a manifest has `named` may be hidden."""
+        ignored = is_litter(path) or (not named and is_hidden(path))
+        self.n_ignored += ignored
+        return ignored
 
     @cached_property
     def keeps_all(self) -> bool:
@@ -34,32 +45,26 @@ class PathFilter:
 
     def refuse_nothing(self, n_listed: int) -> ConfigurationError:
         """The error for a corpus of which nothing is kept."""
+        ignored = f", {self.n_ignored} ignored as hidden, markers, or litter" if self.n_ignored else ""
         return ConfigurationError(
-            f"no documents found under {self.config.uri}: {n_listed} files listed, none kept; include patterns "
+            f"no documents found under {self.config.uri}: {n_listed} files listed, none kept{ignored}; include patterns "
             f"{list(self.config.include)}, exclude patterns {list(self.config.exclude)}; check corpus.uri and the patterns"
         )
 
 
-def is_hidden(key: str) -> bool:
-    """Hidden files and folders, our own temporary files (`.writing-*`), the lock files of Word (`~$*`), and what a store, wherever it
-    was copied to, says of a forgotten document."""
-    if _FORGOTTEN.search(key):
-        return True
-    return any(part.startswith((".", "~$")) and part not in (".", "..") for part in key.split("/"))  # steps up are refused, not left out
-
-
 def stated_codec(path: str, config: CorpusConfig) -> str | None:
     """The codec that `corpus.encoding` states for a relative path; None where it states none, or the format needs none."""
-    if not config.encoding or not _is_in_one_encoding(path):
+    if not config.encoding or not _may_be_in_one_encoding(path):
         return None
     if isinstance(config.encoding, str):
         return codec_of(config.encoding)
     return next((codec_of(label) for glob, label in config.encoding.items() if _matches(_compiled(glob), path)), None)
 
 
-def _is_in_one_encoding(path: str) -> bool:
+def _may_be_in_one_encoding(path: str) -> bool:
     name = PurePosixPath(path.lower())
-    return (name.with_suffix("").suffix if name.suffix in _PACKED else name.suffix) in _IN_ONE_ENCODING
+    suffix = name.with_suffix("").suffix if name.suffix in CODECS else name.suffix
+    return suffix in IN_ONE_ENCODING or suffix in _WITH_TEXT
 
 
 @lru_cache(maxsize=64)

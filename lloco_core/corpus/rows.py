@@ -1,6 +1,6 @@
 """Rows of containers as plain dictionaries that JSON and Arrow can hold.
 
-A reader (`jsonl.py`, `parquet.py`) is a generator of (row number, row). It yields what it cannot read as a `Rejected` in its place:
+A reader (`jsonl.py`, `parquet.py`, `formats/`) is a generator of (label, row). It yields what it cannot read as a `Rejected` in its place:
 a bad row, or rows that a damaged part held, which the rejection counts. Only what concerns the container as a whole is raised.
 """
 
@@ -14,7 +14,9 @@ from lloco_core.corpus.decoding import without_surrogates
 from lloco_core.corpus.reasons import Rejected
 
 Row = dict[str, Any]
-Rows = Iterator[tuple[int, Row | Rejected]]
+Label = str | int | None
+"""Number of a row, its sheet or key and number, or None of a row that is the whole file."""
+Rows = Iterator[tuple[Label, Row | Rejected]]
 
 
 def plain_row(row: Row) -> Row:

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.manifest import is_manifest, read_manifest
-from lloco_core.corpus.patterns import PathFilter, is_hidden, stated_codec
+from lloco_core.corpus.patterns import PathFilter, stated_codec
 from lloco_core.errors import ConfigurationError, StorageError
 from lloco_core.objects import KeyOutsideError, LocalObjects, ObjectInfo, Objects, canonical_root, open_objects
 from lloco_core.settings import Settings, settings
@@ -32,16 +32,16 @@ class UnreadableObjectError(StorageError):
     """This one object cannot be read, and trying again will not help. Other `StorageError`s may pass."""
 
 
-def list_corpus(config: CorpusConfig) -> Iterator[SourceObject]:
-    """List the documents of a corpus, sorted by path.
+def list_corpus(config: CorpusConfig, paths: PathFilter | None = None) -> Iterator[SourceObject]:
+    """List the documents of a corpus, sorted by path. `paths` counts what is ignored.
 
     Raises:
         ConfigurationError: the corpus has no document, a pattern is invalid, or the manifest is not usable.
         StorageError: the folder or bucket cannot be listed.
     """
-    paths = PathFilter(config)
+    paths = paths or PathFilter(config)
     n_listed = n_kept = 0
-    for source in _list_manifest(config) if is_manifest(config.uri) else _list_folder(config):
+    for source in _list_manifest(config, paths) if is_manifest(config.uri) else _list_folder(config, paths):
         n_listed += 1
         if paths.keeps(source.relative_path):
             n_kept += 1
@@ -89,17 +89,17 @@ def _bucket(name: str, _surroundings: Settings) -> Objects:
     return open_objects(f"s3://{name}")  # kept: a client takes longer to make than an object to read
 
 
-def _list_folder(config: CorpusConfig) -> Iterator[SourceObject]:
+def _list_folder(config: CorpusConfig, paths: PathFilter) -> Iterator[SourceObject]:
     objects = open_objects(config.uri)
     if isinstance(objects, LocalObjects) and objects.path.is_file():
         raise ConfigurationError(f"corpus.uri {config.uri} is a file; give its folder and name the file in corpus.include")
     for found in objects.list():
-        if not is_hidden(found.key):
+        if not paths.ignores(found.key):
             yield SourceObject(objects.uri(found.key), found.etag, found.size, _readable(found.key))
 
 
-def _list_manifest(config: CorpusConfig) -> Iterator[SourceObject]:
-    return read_manifest(config.uri, _look)
+def _list_manifest(config: CorpusConfig, paths: PathFilter) -> Iterator[SourceObject]:
+    return (source for source in read_manifest(config.uri, _look) if not paths.ignores(source.relative_path, named=True))
 
 
 def _with_encoding(source: SourceObject, config: CorpusConfig) -> SourceObject:

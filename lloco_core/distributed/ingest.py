@@ -61,6 +61,18 @@ class Ingest:
     metrics: IngestMetrics = field(default_factory=IngestMetrics)
 
 
+_ADDED_UP = (
+    "n_documents",
+    "n_unchanged",
+    "n_segments",
+    "n_passages",
+    "n_tokens",
+    "n_encoded_tokens",
+    "n_pages_without_text",
+    "encode_seconds",
+)
+
+
 @dataclass(slots=True)
 class IngestTotals:
     """Counts over the committed shards of a run."""
@@ -72,6 +84,7 @@ class IngestTotals:
     n_passages: int = 0
     n_tokens: int = 0
     n_encoded_tokens: int = 0
+    n_pages_without_text: int = 0
     n_quarantined: int = 0
     n_removed: int = 0
     """Documents that are gone."""
@@ -87,7 +100,7 @@ class IngestTotals:
         """Count one shard."""
         self.n_shards += 1
         self.n_removed += len(set(record.removed.values()))
-        for name in ("n_documents", "n_unchanged", "n_segments", "n_passages", "n_tokens", "n_encoded_tokens", "encode_seconds"):
+        for name in _ADDED_UP:
             setattr(self, name, getattr(self, name) + getattr(record, name))
         self.encoder_busy.add(record)
         self.costs.charge_shard(record.group_tokens, record.encode_seconds, None)

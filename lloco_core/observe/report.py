@@ -113,6 +113,7 @@ class RunReport:
             ("encoder busy", str(totals.encoder_busy)),
             *([("cost", str(self.costs.total))] if self.config.cluster.gpu_hour_price is not None else []),
             ("quarantined", f"{self.n_quarantined} of {self.n_documents} documents" + _reasons(totals.reasons)),
+            *([("pages without text", f"{totals.n_pages_without_text:,}")] if totals.n_pages_without_text else []),
             ("documents removed", f"{totals.n_removed:,}"),
             *([("groups with the new encoder", ", ".join(totals.switched_groups))] if totals.switched_groups else []),
             ("recovered shards", str(self.n_recovered)),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from lloco_core.corpus.patterns import PathFilter
 from lloco_core.corpus.sources import corpus_uri
 from lloco_core.corpus.unpacking import CODECS
 from lloco_core.objects import PLACE
@@ -33,7 +34,8 @@ THREADS = 4
 SLICE = 50_000
 """Objects whose stored versions are collected at once: lists do not go to temporary files."""
 
-TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "docm": 0.06, "parquet": 0.5, "jsonl": 0.22}
+TOKENS_PER_BYTE = {"html": 0.12, "htm": 0.12, "pdf": 0.03, "docx": 0.06, "docm": 0.06, "parquet": 0.5, "jsonl": 0.22, "pptx": 0.01}
+TOKENS_PER_BYTE |= {"xlsx": 0.3, "epub": 0.2, "eml": 0.1, "mht": 0.05, "mhtml": 0.05, "rtf": 0.1, "ipynb": 0.05}
 """Rough, by suffix; English text has about four bytes a token. Only the cut into shards and the estimate of a dry run depend on it."""
 TEXT_TOKENS_PER_BYTE = 0.25
 UNPACKED = 4
@@ -168,13 +170,14 @@ class CorpusDiff:
         self._again = again
         self._folder = tempfile.TemporaryDirectory(prefix="lloco-plan-")
         self._tables: duckdb.DuckDBPyConnection | None = None
+        self._paths = PathFilter(corpus)
 
     def __enter__(self) -> CorpusDiff:
         options = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": self._folder.name}
         options |= {"autoinstall_known_extensions": False, "preserve_insertion_order": False}
         self._tables = duckdb.connect(f"{self._folder.name}/plan.duckdb", config=options)
         self._run("SET enable_progress_bar = false")
-        self._load("listing_raw", listing_batches(self.corpus, self.store.root))
+        self._load("listing_raw", listing_batches(self.corpus, self.store.root, self._paths))
         again = self._again is not None
         self._run("CREATE TABLE chosen AS SELECT unnest($uris::VARCHAR[]) AS uri", uris=sorted(self._again or ()))
         self._run(_LISTING, forgotten=sorted(forgotten_names(self.store.objects)), again=again)
@@ -200,7 +203,8 @@ class CorpusDiff:
         self._folder.cleanup()
 
     def counts(self) -> dict[str, int]:
-        """Objects and documents by what is to be done with them. Of objects that are read again: what they had so far."""
+        """Objects and documents by what is to be done with them, and files that are never documents. Of objects that are read again: what
+        they had so far."""
         [row] = self._rows(
             "SELECT count(*), count(*) FILTER (WHERE verdict = 'unchanged'), "
             "coalesce(sum(n_documents) FILTER (WHERE verdict = 'unchanged' OR $again), 0), "
@@ -213,6 +217,7 @@ class CorpusDiff:
         [(n_moved,)] = self._rows(_MOVED, place=PLACE)
         names = ("n_objects", "n_unchanged", "n_stored_documents", "n_quarantined")
         found = dict(zip(names, map(int, row), strict=True))
+        found["n_ignored"] = self._paths.n_ignored
         return found | {"n_known_documents": n_stored, "n_removed": n_gone, "n_moved": int(n_moved), "n_resolved": n_resolved}
 
     def todo(self) -> pa.RecordBatchReader:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from lloco_core.corpus.inventory import inventory_batches
 from lloco_core.corpus.manifest import is_manifest
 from lloco_core.corpus.overlap import entry_check
+from lloco_core.corpus.patterns import PathFilter
 from lloco_core.corpus.sources import list_corpus
 
 if TYPE_CHECKING:
@@ -31,20 +32,21 @@ LISTING = pa.schema(
 )
 
 
-def listing_batches(corpus: CorpusConfig, store_uri: str | None = None) -> pa.RecordBatchReader:
-    """The objects of a corpus, sorted by path: from its inventory if it has one, else listed.
+def listing_batches(corpus: CorpusConfig, store_uri: str | None = None, paths: PathFilter | None = None) -> pa.RecordBatchReader:
+    """The objects of a corpus, sorted by path: from its inventory if it has one, else listed. `paths` counts what is ignored.
 
     Raises:
         ConfigurationError: no object is left, a manifest names one of the store, or a pattern, manifest, or inventory is not usable.
         StorageError: the corpus cannot be listed.
     """
+    paths = paths or PathFilter(corpus)
     if corpus.inventory:
-        return pa.RecordBatchReader.from_batches(LISTING, (batch.cast(LISTING) for batch in inventory_batches(corpus)))
-    return pa.RecordBatchReader.from_batches(LISTING, _listed(corpus, store_uri))
+        return pa.RecordBatchReader.from_batches(LISTING, (batch.cast(LISTING) for batch in inventory_batches(corpus, paths)))
+    return pa.RecordBatchReader.from_batches(LISTING, _listed(corpus, store_uri, paths))
 
 
-def _listed(corpus: CorpusConfig, store_uri: str | None) -> Iterator[pa.RecordBatch]:
-    sources = list_corpus(corpus)
+def _listed(corpus: CorpusConfig, store_uri: str | None, paths: PathFilter) -> Iterator[pa.RecordBatch]:
+    sources = list_corpus(corpus, paths)
     check = entry_check(corpus.uri, store_uri) if store_uri and is_manifest(corpus.uri) else None
     while rows := list(islice(sources, BATCH_ROWS)):
         for source in rows if check else ():

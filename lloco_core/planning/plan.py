@@ -36,6 +36,8 @@ class Plan:
     n_shards: int
     n_objects: int
     """Objects listed."""
+    n_ignored: int
+    """Files beside them that are never documents: hidden, markers, litter."""
     n_unchanged: int
     """Of these, stored already with this encoder."""
     n_stored_documents: int
@@ -68,6 +70,7 @@ class Plan:
         """The plan as a table."""
         return [
             ("objects listed", self.n_objects),
+            ("hidden files, markers, and litter ignored", self.n_ignored),
             ("unchanged", self.n_unchanged),
             ("documents quarantined before", self.n_quarantined),
             ("documents gone", self.n_removed),
@@ -85,6 +88,8 @@ class Plan:
             f"{self.n_unchanged} of {self.n_objects} objects are stored with this encoder, {self.n_quarantined} documents in quarantine"
         ]
         parts.append(f"{self.n_shards} shards, {self.n_bytes / 1e6:.1f} MB to read")
+        if self.n_ignored:
+            parts.append(f"{self.n_ignored} hidden files, markers, and litter ignored")
         if self.n_removed:
             parts.append(f"{self.n_removed} documents are gone" + (f", {self.n_moved} of them moved" if self.n_moved else ""))
         if self.n_reencoded:

@@ -52,6 +52,8 @@ class ShardRecord:
     """Attempts at encoding the shard, the successful one included."""
     group_tokens: dict[str, int] = field(default_factory=dict)
     """group -> tokens of `n_encoded_tokens`: by these the encoder's seconds are shared out among the groups."""
+    n_pages_without_text: int = 0
+    """Of the PDFs among its documents."""
 
     @property
     def n_quarantined(self) -> int:

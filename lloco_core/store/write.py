@@ -93,6 +93,7 @@ def write_shard(store: Store, shard: CompressedShard, writing: Writing) -> Shard
         n_bytes=sum(source.size for source in shard.shard.objects),
         attempts=shard.attempts,
         group_tokens=_group_tokens(shard.documents),
+        n_pages_without_text=sum(item.document.n_pages_without_text for item in shard.documents),
     )
     return save_record(store.objects, record)
 

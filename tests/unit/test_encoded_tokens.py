@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from lloco_core.config import NightlyConfig
@@ -54,6 +54,11 @@ def test_the_report_says_how_many_tokens_were_encoded_anew() -> None:
     assert found["tokens"] == "1,200,311, of them 1,024 encoded anew"
     assert found["encoder rate"] == "256 tokens/s"
     assert found["compression"] == "3000.8 tokens per vector"
+
+
+def test_the_report_counts_pages_without_text_where_there_are_any() -> None:
+    assert facts(replace(record(300, 300), n_pages_without_text=9), record(200, 200))["pages without text"] == "9"
+    assert "pages without text" not in facts(record(300, 300))
 
 
 def test_a_first_night_reads_as_before() -> None:

@@ -1,75 +1,55 @@
-"""Containers of documents: every row of a .jsonl or .parquet file is a document of its own.
+"""Containers of documents: every row of a .jsonl or .parquet file, or of a table with a text column, is a document of its own.
 
-A row is `<uri>#row-N` (N counts lines or rows from 0, so that appending changes no name), or `<uri>#<id>` where
-`corpus.id_field` names its id. A bad row is rejected alone.
+A row is `<uri>#row-N` (N counts lines or rows from 0, so that appending changes no name; a sheet or key stands before it), or `<uri>#<id>`
+where `corpus.id_field` names its id. A bad row is rejected alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.documents import build_document, valid_id
 from lloco_core.corpus.formats.read_text import ReadText
-from lloco_core.corpus.jsonl import jsonl_rows
-from lloco_core.corpus.parquet import parquet_rows
 from lloco_core.corpus.reasons import Reason, Rejected, parser_failed
-from lloco_core.corpus.rows import Row, Rows
-from lloco_core.corpus.unpacking import Unpacked
+from lloco_core.corpus.rows import Label, Row, Rows
 from lloco_core.types import Document, Rejection, SourceObject
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A format whose rows are documents."""
-
-    media_type: str
-    rows: Callable[[bytes, CorpusConfig], Rows]
-    in_lines: bool
-    """Whether a row is a line, so that the beginning of a file that is cut off can be read."""
-
-
-def _parquet(data: bytes, config: CorpusConfig) -> Rows:
-    exact = {config.group_field, config.id_field} - {None}
-    return parquet_rows(data, config.max_bytes, config.text_field, exact)
-
-
-JSONL = Container("application/jsonl", lambda data, _: jsonl_rows(data), in_lines=True)
-PARQUET = Container("application/vnd.apache.parquet", _parquet, in_lines=False)
-
-
-def read_rows(unpacked: Unpacked, container: Container, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
+def read_rows(
+    rows: Rows, damage: Rejected | None, media_type: str, source: SourceObject, config: CorpusConfig
+) -> Iterator[Document | Rejection]:
     """Yield a document or a rejection per row; what a damaged archive lost is one rejection that counts it.
 
     Raises:
         Rejected: the container as a whole is not readable or has no row.
     """
-    damage = unpacked.damage
-    if damage and not container.in_lines:
-        raise damage
     seen: set[str] = set()
-    number = None
-    for number, row in container.rows(unpacked.whole_lines(), config):
-        yield _read_row(number, row, seen, container.media_type, source, config)
-    if number is None:
+    label, empty = None, True
+    for label, row in rows:
+        empty = False
+        yield _read_row(label, row, seen, media_type, source, config)
+    if empty:
         raise damage or Rejected(Reason.EMPTY, "the container has no rows; fill or exclude it")
     if damage:
-        yield _rejection(f"{source.uri}#row-{number + 1}", source, damage)
+        yield _rejection(f"{source.uri}#row-{label + 1}", source, damage)
 
 
 def _read_row(
-    number: int, row: Row | Rejected, seen: set[str], media_type: str, source: SourceObject, config: CorpusConfig
+    label: Label, row: Row | Rejected, seen: set[str], media_type: str, source: SourceObject, config: CorpusConfig
 ) -> Document | Rejection:
-    uri = f"{source.uri}#row-{number}"
+    uri = source.uri if label is None else f"{source.uri}#row-{label}"
     try:
         if isinstance(row, Rejected):
             raise row
         row_id = _row_id(row, config.id_field, seen)
         uri = f"{source.uri}#{quote(row_id, safe='')}" if row_id is not None else uri
-        metadata = {**_of_all_rows(source), **{name: value for name, value in row.items() if name != config.text_field}}
+        given = source.metadata if label is None else _of_all_rows(source)
+        metadata = {**given, **{name: value for name, value in row.items() if name != config.text_field}}
+        if label is None and row_id is None:
+            row_id = source.metadata.get("doc_id")
         return build_document(_row_text(row, config.text_field), source, uri, media_type, metadata, row_id, config)
     except Rejected as rejected:
         return _rejection(uri, source, rejected)

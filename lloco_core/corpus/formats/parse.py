@@ -6,46 +6,21 @@ is caught here, and only here, as `parser_failed`. `reading.py` calls `parse_obj
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import as_marked_utf8
 from lloco_core.corpus.documents import build_document
-from lloco_core.corpus.formats.containers import JSONL, PARQUET, read_rows
-from lloco_core.corpus.formats.html import read_html
-from lloco_core.corpus.formats.pdf import read_pdf
-from lloco_core.corpus.formats.read_text import ReadText, read_markdown, read_plain
-from lloco_core.corpus.formats.word import read_docx
-from lloco_core.corpus.patterns import stated_codec
+from lloco_core.corpus.formats.containers import read_rows
+from lloco_core.corpus.formats.read_text import ReadText
+from lloco_core.corpus.formats.registry import BY_SUFFIX, Format
+from lloco_core.corpus.formats.sniffing import looks_like, packed_with, true_suffix
+from lloco_core.corpus.patterns import IN_ONE_ENCODING, stated_codec
 from lloco_core.corpus.reasons import Reason, Rejected, parser_failed
 from lloco_core.corpus.unpacking import CODECS, Unpacked, unpack
 from lloco_core.types import Document, Rejection, SourceObject
-
-Reader = Callable[[bytes, int], ReadText]
-
-_PLAIN = ("text/plain", read_plain)
-_MARKDOWN = ("text/markdown", read_markdown)
-_HTML = ("text/html", read_html)
-_DOCX = ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", read_docx)
-
-WHOLE: dict[str, tuple[str, Reader]] = {
-    ".txt": _PLAIN,
-    ".text": _PLAIN,
-    ".log": _PLAIN,
-    ".rst": _PLAIN,
-    ".md": _MARKDOWN,
-    ".markdown": _MARKDOWN,
-    ".html": _HTML,
-    ".htm": _HTML,
-    ".xhtml": _HTML,
-    ".pdf": ("application/pdf", read_pdf),
-    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), _DOCX),
-}
-"""Suffix -> media type and reader of formats that hold one document."""
-CONTAINERS = {".jsonl": JSONL, ".ndjson": JSONL, ".parquet": PARQUET}
-"""Suffix -> format that holds one document per row."""
 
 
 def parse_object(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
@@ -65,24 +40,39 @@ def _parse(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[
         raise Rejected(Reason.TOO_LARGE, f"{len(data)} bytes are more than corpus.max_bytes {config.max_bytes}; split it or raise it")
     if not data:
         raise Rejected(Reason.EMPTY, "zero bytes; fill or exclude it")
-    unpacked = Unpacked(data)
-    if suffix in CODECS:
-        codec, suffix = CODECS[suffix], path.with_suffix("").suffix.lower()
-        in_lines = suffix in CONTAINERS and CONTAINERS[suffix].in_lines
-        unpacked = unpack(data, codec, config.max_bytes, config.parse_memory_mb, in_lines)
-    if stated := stated_codec(source.relative_path, config):
+    codec = CODECS.get(suffix)
+    if codec:
+        suffix = path.with_suffix("").suffix.lower()
+    elif suffix in BY_SUFFIX:
+        codec = packed_with(data)
+    in_lines = suffix in BY_SUFFIX and BY_SUFFIX[suffix].in_lines
+    unpacked = unpack(data, codec, config.max_bytes, config.parse_memory_mb, in_lines) if codec else Unpacked(data)
+    suffix = true_suffix(suffix, unpacked.data)
+    yield from _documents(unpacked, suffix, _format_of(path, suffix, unpacked.data), source, config)
+
+
+def _format_of(path: PurePosixPath, suffix: str, data: bytes) -> Format:
+    if suffix in BY_SUFFIX:
+        return BY_SUFFIX[suffix]
+    seems = looks_like(data)
+    looks = f" and it looks like {seems}" if seems else ""
+    message = f"suffix {suffix!r} of {path.name!r} is not one of {' '.join(BY_SUFFIX)}{looks}; convert it or use corpus.exclude"
+    raise Rejected(Reason.UNKNOWN_FORMAT, message)
+
+
+def _documents(
+    unpacked: Unpacked, suffix: str, found: Format, source: SourceObject, config: CorpusConfig
+) -> Iterator[Document | Rejection]:
+    if unpacked.damage and not found.in_lines:
+        raise unpacked.damage
+    if suffix in IN_ONE_ENCODING and (stated := stated_codec(source.relative_path, config)):
         unpacked = replace(unpacked, data=as_marked_utf8(unpacked.data, stated))
-    if suffix in CONTAINERS:
-        yield from read_rows(unpacked, CONTAINERS[suffix], source, config)
-    elif suffix in WHOLE:
-        if unpacked.damage:
-            raise unpacked.damage
-        media_type, reader = WHOLE[suffix]
-        read = reader(unpacked.data, config.max_bytes)
-        yield build_document(read, source, source.uri, media_type, source.metadata, source.metadata.get("doc_id"), config)
+    data = unpacked.whole_lines()
+    read = found.read(data, config.max_bytes) if found.read else (found.rows or found.either)(data, config)
+    if isinstance(read, ReadText):
+        yield build_document(read, source, source.uri, found.media_type, source.metadata, source.metadata.get("doc_id"), config)
     else:
-        known = " ".join([*WHOLE, *CONTAINERS])
-        raise Rejected(Reason.UNKNOWN_FORMAT, f"suffix {suffix!r} of {path.name!r} is not one of {known}; convert it or use corpus.exclude")
+        yield from read_rows(read, unpacked.damage, found.media_type, source, config)
 
 
 def _rejection(source: SourceObject, rejected: Rejected) -> Rejection:

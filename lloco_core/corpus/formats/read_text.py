@@ -20,6 +20,8 @@ class ReadText:
     text: str
     title: str | None = None
     page_starts: tuple[int, ...] = ()
+    n_empty_pages: int = 0
+    """Pages without text, such as scans."""
 
 
 def read_plain(data: bytes, max_bytes: int) -> ReadText:

@@ -15,15 +15,25 @@ from lloco_core.corpus.reading import read_documents
 from lloco_core.corpus.reasons import Reason
 from lloco_core.store.tables import Store
 from lloco_core.types import Document, Rejection, SourceObject
-from tests.broken_files import broken_files, mutated_files
+from tests.broken_files import VALID, broken_files, mutated_files
 from tests.crash import loop
 from tests.crash.drill import configuration
-from tests.harmful_files import VALID, endless_html, paragraph_bomb
+from tests.harmful_files import endless_html, paragraph_bomb
 
 SEED = 20261122
-FEW, MANY = 165, 1300
+FEW, MANY = 240, 1300
 CODES = {reason.value for reason in Reason}
-EXPECTED = ("archive_damaged", "binary", "docx_damaged", "empty", "html_no_text", "parquet_damaged", "pdf_damaged", "pdf_encrypted")
+EXPECTED = (
+    "archive_damaged",
+    "binary",
+    "docx_damaged",
+    "empty",
+    "file_damaged",
+    "html_no_text",
+    "parquet_damaged",
+    "pdf_damaged",
+    "pdf_encrypted",
+)
 EXPECTED += ("pdf_no_text", "read", "row_malformed", "row_without_text", "too_large_unpacked", "undecodable", "unknown_format")
 
 

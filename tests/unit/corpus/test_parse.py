@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+from dataclasses import replace
 from io import BytesIO
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -15,7 +16,7 @@ from docx.oxml.ns import nsdecls
 from pypdf import PdfWriter
 
 from lloco_core.corpus.demo_pdf import LINES_PER_PAGE, text_pdf
-from lloco_core.corpus.formats.parse import WHOLE
+from lloco_core.corpus.formats.registry import BY_SUFFIX
 from lloco_core.fingerprint import digest
 from lloco_core.types import Rejection
 
@@ -163,7 +164,7 @@ REJECTED = [
     ("image.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "binary"),
     ("program.md", b"\x7fELF\x02\x01\x01\x00" + bytes(56), "binary"),
     ("image.html", b"GIF89a\x00\x00", "binary"),
-    ("table.xlsx", b"PK", "unknown_format"),
+    ("table.xlsx", b"PK", "file_damaged"),
     ("README", b"text", "unknown_format"),
     ("bare.gz", gzip.compress(b"text"), "unknown_format"),
     ("cut.txt.gz", gzip.compress(b"text" * 100)[:-5], "archive_damaged"),
@@ -206,7 +207,7 @@ def test_any_failure_of_a_parser_is_a_rejection(parse, monkeypatch, error):
     def fail(data: bytes, max_bytes: int):
         raise error
 
-    monkeypatch.setitem(WHOLE, ".txt", ("text/plain", fail))
+    monkeypatch.setitem(BY_SUFFIX, ".txt", replace(BY_SUFFIX[".txt"], read=fail))
     (rejection,) = parse("a.txt", b"text")
     assert rejection.code == "parser_failed"
     assert rejection.message.startswith(type(error).__name__)

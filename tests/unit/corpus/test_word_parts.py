@@ -226,9 +226,12 @@ def test_documents_that_word_imports_are_read():
     assert chunk(inner, "afchunk.dat")() == "Before\nInner\nAfter"
     assert chunk("<html><body><p>From a page</p></body></html>", "a.html")() == "Before\nFrom a page\nAfter"
     assert chunk("Plain\nlines", "a.txt")() == "Before\nPlain\nlines\nAfter"
+    assert chunk(r"{\rtf1\ansi\ansicpg1250 P\'f8\'edstav\par}", "a.rtf")() == "Before\nPřístav\nAfter"
+    archive = "MIME-Version: 1.0\nContent-Type: text/html; charset=utf-8\n\n<html><body><p>Přístav</p></body></html>"
+    assert chunk(archive, "a.mht")() == "Before\nPřístav\nAfter"
 
 
-@pytest.mark.parametrize(("data", "name"), [(r"{\rtf1 Text}", "a.rtf"), ("MIME-Version: 1.0\n\nx", "a.mht"), ("?", "a.bin")])
+@pytest.mark.parametrize(("data", "name"), [("%PDF-1.4", "a.pdf"), ("?", "a.bin")])
 def test_imports_of_other_formats_reject_the_document(data, name):
     with pytest.raises(
         Rejected, match=f"part word/{name} is a document of another format.*; open it in Word and save it again"

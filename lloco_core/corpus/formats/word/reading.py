@@ -6,9 +6,11 @@ import zlib
 from typing import Any
 from zipfile import BadZipFile
 
-from lloco_core.corpus.decoding import decode_text, normalise_text
+from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.html import read_html
-from lloco_core.corpus.formats.read_text import ReadText
+from lloco_core.corpus.formats.mail import read_mhtml
+from lloco_core.corpus.formats.read_text import ReadText, read_plain
+from lloco_core.corpus.formats.rtf import read_rtf
 from lloco_core.corpus.formats.word.headers import said_nowhere_else, shown_headers
 from lloco_core.corpus.formats.word.names import child, each
 from lloco_core.corpus.formats.word.notes import Notes
@@ -19,6 +21,16 @@ from lloco_core.corpus.formats.word.styles import Styles
 from lloco_core.corpus.reasons import Reason, Rejected
 
 _OLE = b"\xd0\xcf\x11\xe0"
+_IMPORTED = {
+    "htm": read_html,
+    "html": read_html,
+    "xhtml": read_html,
+    "mht": read_mhtml,
+    "mhtml": read_mhtml,
+    "rtf": read_rtf,
+    "txt": read_plain,
+}
+"""Suffix -> reader of what a Word file may hold beside Word and HTML."""
 MAX_IMPORTS = 3
 """Documents within documents that are read."""
 
@@ -75,7 +87,7 @@ class WordDocument:
         """The lines of a document that Word imports when it opens this one (`w:altChunk`).
 
         Raises:
-            Rejected: `docx_damaged`, when it is of a kind that is not read.
+            Rejected: `docx_damaged`, when it is of a kind that is not read; or that of its reader.
         """
         target = self.package.part_of(part, element, "r:id")
         if target is None:
@@ -83,10 +95,8 @@ class WordDocument:
         data, suffix = self.package.read(target), target.rpartition(".")[2]
         if data.startswith(b"PK") and self._depth < MAX_IMPORTS:
             return WordDocument(data, self._max_bytes, self._depth + 1).lines()
-        if suffix in ("htm", "html", "xhtml"):
-            return _html_lines(data, self._max_bytes)
-        if suffix == "txt":
-            return normalise_text(decode_text(data)).splitlines()
+        if suffix in _IMPORTED:
+            return _imported_lines(data, suffix, self._max_bytes)
         message = f"part {target} is a document of another format within this one; open it in Word and save it again, which takes it in"
         raise Rejected(Reason.DOCX_DAMAGED, message)
 
@@ -98,8 +108,10 @@ class WordDocument:
         return part or "", self.package.xml(part)
 
 
-def _html_lines(data: bytes, max_bytes: int) -> list[str]:
+def _imported_lines(data: bytes, suffix: str, max_bytes: int) -> list[str]:
     try:
-        return read_html(data, max_bytes).text.splitlines()
-    except Rejected:  # a page without text
-        return []
+        return _IMPORTED[suffix](data, max_bytes).text.splitlines()
+    except Rejected as rejected:
+        if rejected.reason is Reason.HTML_NO_TEXT:
+            return []
+        raise
