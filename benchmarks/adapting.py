@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lloco_core.answer.local import LocalAnswerer
+from lloco_core.config import ANSWER_SLOT, QUESTION_SLOT
 from lloco_core.encoder_training.text.tokens import TextTokenizer
 from lloco_core.evaluation.asking import answer_in_batches
 from lloco_core.finetune.loop import finetune
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lloco_core.compressor import ContextEncoder
-    from lloco_core.config import ANSWER_SLOT, QUESTION_SLOT, AnswerConfig, FinetuneConfig
+    from lloco_core.config import AnswerConfig, FinetuneConfig
     from lloco_core.evaluation.datasets.example import Example
 
 Reads = Literal["vectors", "none", "cut_text", "full_text"]

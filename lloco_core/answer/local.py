@@ -63,7 +63,7 @@ class LocalAnswerer:
                 do_sample=False,
                 use_cache=True,  # models that were saved in training often say not to
                 pad_token_id=self.encoder.tokenizer.eos_token_id,
-                eos_token_id=self.encoder.tokenizer.eos_token_id,  # what training ends an answer with, whatever config.json says or leaves out
+                eos_token_id=self.encoder.tokenizer.eos_token_id,  # as in training; config.json may leave it out
             )
         return [text.strip() for text in self.encoder.tokenizer.batch_decode(ids_BT, skip_special_tokens=True)]
 

@@ -67,9 +67,7 @@ def read_record(folder: Path) -> DeltaRecord:
         raise CheckpointError(f"{folder / RECORD} is no record of a delta ({error}); download it again") from error
 
 
-def delta_of(
-    base: Mapping[str, torch.Tensor], trained: Mapping[str, torch.Tensor], rank: int, whole: str = ""
-) -> tuple[Tensors, float]:
+def delta_of(base: Mapping[str, torch.Tensor], trained: Mapping[str, torch.Tensor], rank: int, whole: str = "") -> tuple[Tensors, float]:
     """What turns `base` into `trained`, matrices but `whole` cut to a rank, and the share of their squared change that is kept."""
     found: Tensors = {}
     changed = lost = 0.0
