@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-import requests
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.reading import read_documents
@@ -158,13 +157,15 @@ def test_missing_object_is_its_own_fault_but_a_missing_bucket_is_not(s3):
 
 
 @pytest.mark.parametrize("s3", ["moto"], indirect=True)
-def test_unreadable_bucket_names_the_credentials(s3, s3_endpoint):
-    requests.post(f"{s3_endpoint}/moto-api/reset-auth", data=b"0", timeout=10)  # from now on every request is checked
-    try:
+def test_unreadable_bucket_names_the_credentials(s3, monkeypatch):
+    from moto import settings as moto_settings
+    from moto.core.responses import ActionAuthenticatorMixin
+
+    with monkeypatch.context() as checked:
+        checked.setattr(moto_settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0.0)  # every request is checked
+        checked.setattr(ActionAuthenticatorMixin, "request_count", 0)
         with pytest.raises(StorageError, match=r"s3://docs/corpus.*InvalidAccessKeyId; check AWS_ACCESS_KEY_ID"):
             paths("s3://docs/corpus")
-    finally:
-        requests.post(f"{s3_endpoint}/moto-api/reset-auth", data=b"inf", timeout=10)
 
 
 def test_unreachable_endpoint_is_an_outage_not_a_quarantine(s3, monkeypatch):
