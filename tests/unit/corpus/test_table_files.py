@@ -1,4 +1,4 @@
-"""CSV files and spreadsheets: cells, quoting, what is a document. Run: pytest tests/unit/corpus/test_tables.py"""
+"""CSV files and spreadsheets: cells, quoting, what is a document. Run: pytest tests/unit/corpus/test_table_files.py"""
 
 from __future__ import annotations
 
