@@ -97,7 +97,7 @@ class AutoCompressorObjective:
             terms = [Term("plain", config.plain_weight / whole, n_targets)]
             if config.kl_weight:
                 terms.append(Term("kl", config.kl_weight / whole, n_targets))
-            yield _joined("plain", terms, model(self._plain, plain_BT))
+            yield _joined("plain", terms, model(self._plain, plain_BT, self._first_of_plain(plain_BT, first_BTH)))
 
     def _substep(
         self,
@@ -151,12 +151,21 @@ class AutoCompressorObjective:
         # in one piece: the number of calls of the output layer must not depend on what this worker is asked
         return summed_cross_entropy(module.lm_head, hidden_AH, rows.target_A, n_targets) / n_targets
 
-    def _plain(self, module: AutoCompressorModule, text_BT: torch.Tensor) -> list[torch.Tensor]:
-        """Mean loss of rows read without compression, and their mean divergence from the first model if that is wanted."""
+    def _plain(self, module: AutoCompressorModule, text_BT: torch.Tensor, first_BTH: torch.Tensor | None) -> list[torch.Tensor]:
+        """Mean loss of rows read without compression, and their mean divergence from the first model where that is given."""
         hidden_BTH = module.model(inputs_embeds=module.model.embed_tokens(text_BT), use_cache=False).last_hidden_state
-        first_BTH = self._first_hidden(text_BT)[:, :-1] if self.config.kl_weight else None
+        first_BTH = None if first_BTH is None else first_BTH[:, :-1]
         ratio = self.config.kl_weight / self.config.plain_weight
         return self._text_means(module, hidden_BTH[:, :-1], text_BT[:, 1:], first_BTH, ratio)
+
+    def _first_of_plain(self, plain_BT: torch.Tensor, first_BTH: torch.Tensor | None) -> torch.Tensor | None:
+        """What the first model makes of the plain rows, if that is wanted; where it has read these very rows already, that."""
+        if not self.config.kl_weight:
+            return None
+        positions = self.first_model.config.max_position_embeddings
+        if first_BTH is not None and plain_BT.shape[1] == first_BTH.shape[1] <= positions:
+            return first_BTH[len(first_BTH) - len(plain_BT) :]
+        return self._first_hidden(plain_BT)
 
     def _text_means(
         self, module: AutoCompressorModule, hidden_BTH: torch.Tensor, target_BT: torch.Tensor, first_BTH: torch.Tensor | None, ratio: float

@@ -235,6 +235,23 @@ def test_text_is_held_to_what_the_first_model_makes_of_text(positions: int, wind
     assert_same_gradients(gradients(module), by_hand.gradients())
 
 
+@pytest.mark.parametrize(
+    ("piece", "positions", "passes"), [(LENGTH, 64, 1), (18, 64, 2), (LENGTH, 20, 2)], ids=["rows", "pieces", "windows"]
+)
+def test_the_first_model_reads_rows_once_for_both_divergences(piece: int, positions: int, passes: int) -> None:
+    first = tiny_model(seed=9).requires_grad_(False)
+    first.config.max_position_embeddings = positions
+    calls = []
+    first.get_decoder().register_forward_hook(lambda *_: calls.append(1))
+    config = {"plain_share": 0.5, "plain_tokens": piece, "kl_weight": 0.5, "context_kl_weight": 0.5}
+    losses = run_objective(tiny_module(), [], first, **config)
+    assert len(calls) == passes
+    rows = TEXT[1:, : LENGTH // piece * piece].reshape(-1, piece)
+    now, then = (model(rows).logits[:, :-1].log_softmax(-1) for model in (tiny_model(), first))
+    (kl,) = [curve.mean.item() for curve in losses[-1].curves if curve.name == "kl"]
+    assert kl == pytest.approx((then.exp() * (then - now)).sum(-1).mean().item(), rel=1e-4)
+
+
 def test_a_divergence_needs_the_first_model() -> None:
     with pytest.raises(ConfigurationError, match=r"context_kl_weight 0.5 need the model that training starts from"):
         AutoCompressorObjective(objective_config(context_kl_weight=0.5))
