@@ -10,6 +10,7 @@ import torch
 from tiny_checkpoints import SUMMARY, Tiny, document, expected_vectors
 
 from lloco_core.compressor import load_encoder
+from lloco_core.compressor import memory as memory_module
 from lloco_core.compressor.decoder import DecoderShape
 from lloco_core.compressor.engine import Engine
 from lloco_core.compressor.memory import KeyValueMemory, plan_positions
@@ -176,6 +177,27 @@ def test_memory_stays_as_it_is_when_the_device_has_no_more(monkeypatch: pytest.M
     monkeypatch.setattr("lloco_core.compressor.memory._extended", refuse)
     assert memory.allocate(20) is None
     assert memory.limit == memory.capacity == 10
+
+
+@pytest.mark.parametrize("grown", [1, 2, 3])
+def test_buffers_stay_equally_long_when_memory_ends_between_them(grown: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FlashAttention takes no keys beside fewer values, and what lies in them must stay."""
+    memory = KeyValueMemory(DecoderShape(2, 16, 2, 2, 2, 8), torch.float32, torch.device("cpu"), limit=100)
+    memory.allocate(10)
+    for buffer in (*memory.keys, *memory.values):
+        buffer.normal_()
+    before = [buffer.clone() for buffer in (*memory.keys, *memory.values)]
+    extended, left = memory_module._extended, iter(range(grown))
+
+    def card(old, n_positions):
+        if next(left, None) is None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return extended(old, n_positions)
+
+    monkeypatch.setattr(memory_module, "_extended", card)
+    assert memory.allocate(20) is None
+    for found, expected in zip((*memory.keys, *memory.values), before, strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def test_the_plan_leaves_room_for_activations(monkeypatch: pytest.MonkeyPatch) -> None:
