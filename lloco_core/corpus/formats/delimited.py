@@ -48,7 +48,7 @@ def _table(data: bytes) -> Table:
     if text[: len(_HINT)].lower() == _HINT:
         first, _, text = text.partition("\n")
         delimiter = first[len(_HINT) :].strip("\r")[:1] or "\t"
-    csv.field_size_limit(max(len(text), 1))
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # of the process: never lowered for others
     return Table("", _best_quoted(text, delimiter or _delimiter(text)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
 
@@ -182,3 +183,9 @@ def test_an_open_document_spreadsheet(parse):
     data = zipped({"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "content.xml": content, "META-INF/manifest.xml": "<m/>"})
     for name in ("a.ods", "a.xls", "a.doc"):
         assert parse(name, data)[0].text == "Wares\nrope\t4"
+
+
+def test_reading_a_small_table_bounds_no_other_reader(parse):
+    before = csv.field_size_limit()
+    parse("small.csv", b"a,b\n1,2\n")
+    assert csv.field_size_limit() >= before
