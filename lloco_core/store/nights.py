@@ -47,6 +47,7 @@ def publish_night(store: Store, run_id: str, lease: CommitLease | None = None, a
 
 def publish_successor(store: Store, lease: CommitLease, name: str, like: str, adapters: dict[str, str] | None = None) -> str:
     """Publish a night that no ingest made, with the configuration of another one. Returns the name of what is the newest night then."""
+    name = _free_name(store, name)
     copy_config(store.objects, like, name)
     published = publish_night(store, name, lease, adapters)
     if published != name:

@@ -18,7 +18,7 @@ from lloco_core.store.fencing import commit_lease
 from lloco_core.store.forgetting.erase import erase_documents, rebuild_indices
 from lloco_core.store.forgetting.forgotten import forgotten_documents
 from lloco_core.store.lease import CommitLease
-from lloco_core.store.nights import publish_successor
+from lloco_core.store.nights import publish_successor, published_nights
 from lloco_core.store.read import open_night
 from lloco_core.store.tables import CONTENT_TABLES
 
@@ -52,6 +52,9 @@ def finish_rollback(store: Store, lease: CommitLease) -> str | None:
     if store.objects.stat(NOTE) is None:
         return None
     note = json.loads(store.objects.get(NOTE))
+    if note["name"] in {row["run_id"] for row in published_nights(store)}:  # it ended before it could say so; a fence may have come since
+        store.objects.delete(NOTE)
+        return note["name"]
     night = open_night(store.root, note["night"])
     for table in CONTENT_TABLES:
         lease.check()

@@ -109,7 +109,7 @@ def test_one_line_the_code_of_the_signal_and_no_process_left(work: str, signum: 
         out, err = process.communicate(timeout=END_SECONDS)
         assert process.returncode == code
         assert err.strip() == LINE.format(name)
-        assert out == ""
+        assert out in ("", "one of a library\n" if "library" in work else "")  # its handler may come before the line
         assert left(process) == []
 
 
@@ -147,11 +147,13 @@ def test_a_signal_that_is_sent_twice_is_one(tmp_path: Path) -> None:
     """`timeout` and others send it to the process and to its group."""
     body = f"""
         try:
+            print("at work", flush=True)
             time.sleep(600)
         finally:
             time.sleep(1); open({str(tmp_path / "left")!r}, "w").write("in order")
     """
     with running(body, before="interruption.UNWIND_SECONDS = interruption.REPEAT_SECONDS = 600") as process:
+        assert process.stdout.readline() == "at work\n"
         process.send_signal(signal.SIGTERM)
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=END_SECONDS)
