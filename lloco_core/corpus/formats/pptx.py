@@ -12,7 +12,7 @@ from typing import Any
 
 from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.drawing_text import chart_lines, diagram_lines, local, paragraph_text, shape_lines
-from lloco_core.corpus.formats.package import Package
+from lloco_core.corpus.formats.package import Package, relation_id
 from lloco_core.corpus.formats.properties import package_title
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
@@ -37,12 +37,8 @@ def read_pptx(data: bytes, max_bytes: int) -> ReadText:
 
 def _slide_names(package: Package, main: str) -> list[str]:
     related = package.related(main)
-    ids = [_relation_id(slide) for slide in package.tree(main).iter("{*}sldId")]
+    ids = [relation_id(slide) for slide in package.tree(main).iter("{*}sldId")]
     return [related[found][1] for found in ids if found in related]
-
-
-def _relation_id(element: Any) -> str:
-    return next((value for name, value in element.attrib.items() if name.endswith("}id")), "")
 
 
 def _slide_lines(package: Package, name: str) -> Iterator[str]:
