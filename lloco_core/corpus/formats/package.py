@@ -94,6 +94,11 @@ class Package:
         return [path for found, path in self.related(name).values() if found == kind.lower()]
 
 
+def local_name(element: Any) -> str:
+    """An element's name without its namespace; empty for what is no element."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
 def relation_id(element: Any) -> str:
     """The id by which an element refers to another part (`r:id`); empty without one."""
     return next((value for name, value in element.attrib.items() if name.endswith("}id")), "")
