@@ -154,6 +154,7 @@ readme-tables: setup ## Update the tables of README and docs from the result fil
 	$(BIN)/python benchmarks/parsing.py --docs
 	$(BIN)/python -m benchmarks.formats_table
 	$(BIN)/python -m benchmarks.text_recall --docs
+	$(BIN)/python -m benchmarks.encodings --docs
 	$(BIN)/python -m benchmarks.reference_report
 
 .PHONY: benchmark-vectors

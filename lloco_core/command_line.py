@@ -1,4 +1,4 @@
-"""What every command does at its edges: streams that take any character, and errors of the surroundings as one line.
+"""What every command does at its edges: streams that take any character, and errors of the environment as one line.
 
 For entry points only: `with one_line_errors(): ...`.
 """
@@ -69,7 +69,7 @@ def one_line_errors() -> Iterator[None]:
 
 
 def explain(error: BaseException) -> str | None:
-    """Say in one line what happened and what to do; None for what is not of the surroundings."""
+    """Say in one line what happened and what to do; None for a fault of the program."""
     if isinstance(error, LlocoError):
         return str(error)
     number = _error_number(error)

@@ -51,8 +51,9 @@ class CorpusConfig(Concern):
     """An S3 Inventory (its manifest.json), or a .csv or .parquet file with `key`, `size`, and `etag`, read instead of listing
     `uri`, which then says what keys are relative to."""
     encoding: str | dict[str, str] | None = None
-    """Character encoding of text, HTML, and jsonl that has no byte order mark and is not plainly UTF-8: one label for all, or glob
-    patterns of relative paths with a label each, of which the first that fits holds. By default it is found for each document."""
+    """Character encoding of text, Markdown, HTML, CSV, JSON, and JSON lines without a byte order mark that are not plainly UTF-8: one
+    label for all, or glob patterns of relative paths with a label each; the first pattern that fits holds. By default it is detected
+    for each file; JSON lines are then UTF-8."""
     delete_rate: float = Field(0.2, ge=0, le=1)
     """Share of the corpus's stored documents that may be gone from it (at least one may) and are then removed. More is taken for a
     wrong URI or a missing mount: the plan is refused."""
@@ -60,7 +61,7 @@ class CorpusConfig(Concern):
     """ISO 639-1 code (en, de, zh, ...) for the full-text index: how words are found and stemmed. `multi`, which a new store has by
     default, finds words of every script and stems English ones. Another language than before builds the index anew."""
     text_field: str = "text"
-    """Text column of jsonl and parquet containers."""
+    """Text column of containers: JSON lines, JSON arrays, Parquet, CSV, and spreadsheets."""
     id_field: str | None = None
     """Column that names a container's rows; without it the row number does."""
     group_by: Literal["auto", "folder", "field", "cluster"] = "auto"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 
@@ -20,3 +21,9 @@ def digest(value: Any, length: int = 24) -> str:
 def digest_bytes(data: bytes, length: int = 24) -> str:
     """Hash raw bytes to `length` hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()[:length]
+
+
+def file_digest(path: Path) -> str:
+    """The whole SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

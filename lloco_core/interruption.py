@@ -47,7 +47,7 @@ class Interruption:
         os.set_blocking(self._writing, False)
 
     def listen(self) -> None:
-        """Take the signals over, those but that are ignored (`nohup`, a job in the background). In the main thread."""
+        """Take over the signals that are not ignored (`nohup` and background jobs ignore some). Call it in the main thread."""
         for signum in NAMES:
             if signal.getsignal(signum) != signal.SIG_IGN:
                 signal.signal(signum, self._unwind)
@@ -106,7 +106,7 @@ def interruption() -> Interruption:
 
 @contextmanager
 def interruptible(kept: str) -> Iterator[None]:
-    """A block that a signal unwinds, and with it the process.
+    """A block that a signal unwinds before the process ends.
 
     Args:
         kept: what the line says: what is kept, and how to go on.

@@ -14,7 +14,7 @@ def check_question(question: str) -> None:
     """Refuse what cannot be asked, whatever the store.
 
     Raises:
-        QuestionError: nothing to ask, or half a character.
+        QuestionError: nothing to ask, or not Unicode.
     """
     if all(unicodedata.category(character)[0] in _INVISIBLE for character in question):
         raise QuestionError(f"the question {question[:40]!r} is empty; give some words")
@@ -22,7 +22,7 @@ def check_question(question: str) -> None:
         question.encode()
     except UnicodeEncodeError as error:
         raise QuestionError(
-            f"character {error.start + 1} of the question, {question[error.start]!r}, is half of one; give the question in UTF-8"
+            f"character {error.start + 1} of the question, {question[error.start]!r}, is a lone surrogate; give the question in UTF-8"
         ) from None
 
 

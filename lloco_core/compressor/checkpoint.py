@@ -9,7 +9,6 @@ Layouts, recognised from the files and keys:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from lloco_core.compressor.delta import add_delta, is_delta, read_record
 from lloco_core.compressor.weight_files import NOT_FROM_HUB, wanted_from_hub, weight_files
 from lloco_core.config import REFERENCE_MODEL
 from lloco_core.errors import CheckpointError
-from lloco_core.fingerprint import digest
+from lloco_core.fingerprint import digest, file_digest
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -273,12 +272,6 @@ def _hashes(folder: Path) -> Iterator[tuple[Path, str]]:
     for path in [folder / "config.json", tokenizer_home(folder) / "tokenizer.json", *checkpoint_files(folder)]:
         if path.is_file():
             yield path, file_digest(path)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def encoder_fingerprint(checkpoint: str, dtype: str, segment_length: int, quantization: str = "none") -> str:

@@ -7,7 +7,6 @@ folder is named by the file's SHA-256 and appears whole or not at all; `converte
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lloco_core.errors import CheckpointError
+from lloco_core.fingerprint import file_digest
 from lloco_core.settings import cache_folder
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def converted_gguf(path: Path) -> Path:
         CheckpointError: the file cannot be read as a model, or the cache cannot be written.
     """
     try:
-        folder = cache_folder() / "bases" / f"{path.stem}--{_sha256(path)[:16]}-{CONVERSION}"
+        folder = cache_folder() / "bases" / f"{path.stem}--{file_digest(path)[:16]}-{CONVERSION}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with folder.with_name(f"{folder.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel frees it when its holder dies
@@ -49,7 +49,7 @@ def converted_gguf(path: Path) -> Path:
 def _is_whole(folder: Path) -> bool:
     try:
         digests = json.loads((folder / RECORD).read_text())
-        return all(_sha256(folder / name) == digest for name, digest in digests.items())
+        return all(file_digest(folder / name) == digest for name, digest in digests.items())
     except (OSError, ValueError, AttributeError):
         return False
 
@@ -64,7 +64,7 @@ def _convert(path: Path, folder: Path) -> None:
             raise CheckpointError(f"{path}: reading GGUF takes the package gguf ({error}); run: pip install gguf") from error
         except Exception as error:  # transformers raises anything on a damaged file or an architecture that it does not know
             raise CheckpointError(f"{path} cannot be read as a GGUF model ({type(error).__name__}: {error}); download it again") from error
-        digests = {file.name: _sha256(file) for file in sorted(made.iterdir())}
+        digests = {file.name: file_digest(file) for file in sorted(made.iterdir())}
         (made / RECORD).write_text(json.dumps(digests, indent=1) + "\n")
         if folder.exists():
             shutil.rmtree(folder)
@@ -101,8 +101,3 @@ def _write(model: PreTrainedModel, path: Path, folder: Path) -> None:
         if index is not None:
             setattr(tokenizer, f"{role}_token", tokenizer.convert_ids_to_tokens(index))
     tokenizer.save_pretrained(folder)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lloco_core.compressor.checkpoint import checkpoint_digest, file_digest, locate_checkpoint, read_tensors
+from lloco_core.compressor.checkpoint import checkpoint_digest, locate_checkpoint, read_tensors
 from lloco_core.compressor.weight_files import named_by_convention, under_other_names
 from lloco_core.errors import CheckpointError
-from lloco_core.fingerprint import digest
+from lloco_core.fingerprint import digest, file_digest
 
 if TYPE_CHECKING:
     from torch import nn

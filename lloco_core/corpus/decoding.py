@@ -52,6 +52,11 @@ def without_surrogates(text: str) -> str:
     return text
 
 
+def squeezed(text: str) -> str:
+    """Text without white space."""
+    return "".join(text.split())
+
+
 Declared = str | Callable[[bytes], str | None] | None
 """A label, or a function that finds one in the data; it is called only for data that is not UTF-8."""
 

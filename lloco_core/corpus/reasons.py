@@ -1,7 +1,7 @@
 """Why a document was not read: the complete set of reason codes.
 
 The codes are stored in the quarantine table and alerted on, so an existing code is never renamed. Parsers raise
-`Rejected`; only `reading.py` and `formats/parse.py` turn it into a `Rejection`.
+`Rejected`; only `reading.py`, `formats/parse.py`, and `formats/containers.py` turn it into a `Rejection`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Reason(StrEnum):
     ID_INVALID = "id_invalid"
     """A given document id that is not 1 to 256 printable characters without path separators."""
     ID_DUPLICATE = "id_duplicate"
-    """A second row of one container with the same id."""
+    """A second row of one container with the same id, or a document whose id another object already has."""
     NO_GROUP = "no_group"
     """The document's metadata or folder names no group although `corpus.group_by` requires one."""
     PARSER_FAILED = "parser_failed"

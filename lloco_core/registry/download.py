@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lloco_core.errors import RegistryError, StorageError
+from lloco_core.fingerprint import file_digest
 from lloco_core.objects import key_below
 
 if TYPE_CHECKING:
@@ -67,14 +68,9 @@ def _replace(store: Store, folder: Path, files: dict[str, ObjectInfo], digests: 
 def _is_whole(folder: Path, files: dict[str, ObjectInfo], digests: dict[str, str]) -> bool:
     try:
         sizes = all((folder / name).stat().st_size == item.size for name, item in files.items())
-        return sizes and all(_sha256(folder / name) == expected for name, expected in digests.items())
+        return sizes and all(file_digest(folder / name) == expected for name, expected in digests.items())
     except OSError:
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

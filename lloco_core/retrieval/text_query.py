@@ -1,4 +1,4 @@
-"""From a question to a full-text query. Lance cuts it into words as it cut the passages, so nothing is taken out of the words here."""
+"""From a question to a full-text query: stop words are left out, variants are added. Lance cuts and stems it as it did the passages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Character encodings: what a label names, what bytes without one are, and whether a reading of them is plausible.
 
-`decoding.py` decides between them; nothing else calls these modules but the check of `corpus.encoding` and the HTML reader.
+`decoding.py` decides between them. Beside it, only `corpus.encoding` (labels) and the readers of pages (what they declare) use these
+modules.
 """

@@ -34,7 +34,7 @@ def read_rows(
     if empty:
         raise damage or Rejected(Reason.EMPTY, "the container has no rows; fill or exclude it")
     if damage:
-        yield _rejection(f"{source.uri}#row-{label + 1}", source, damage)
+        yield rejection_of(f"{source.uri}#row-{label + 1}", source, damage)
 
 
 def _read_row(
@@ -52,12 +52,13 @@ def _read_row(
             row_id = source.metadata.get("doc_id")
         return build_document(_row_text(row, config.text_field), source, uri, media_type, metadata, row_id, config)
     except Rejected as rejected:
-        return _rejection(uri, source, rejected)
+        return rejection_of(uri, source, rejected)
     except Exception as error:  # noqa: BLE001 - whatever one row does, the rows behind it are read
-        return _rejection(uri, source, parser_failed(error))
+        return rejection_of(uri, source, parser_failed(error))
 
 
-def _rejection(uri: str, source: SourceObject, rejected: Rejected) -> Rejection:
+def rejection_of(uri: str, source: SourceObject, rejected: Rejected) -> Rejection:
+    """Why an object, or a row of it, is no document."""
     return Rejection(uri, source.etag, "parse", rejected.reason.value, rejected.message, rejected.n_documents)
 
 

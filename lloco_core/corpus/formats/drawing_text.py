@@ -8,22 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lloco_core.corpus.formats.package import Package
+from lloco_core.corpus.formats.package import Package, local_name
 
 _LABELS = {"strCache", "multiLvlStrCache", "strDim"}
 """Where charts keep words; their numbers lie elsewhere."""
 _SLIDE_NUMBER = "slidenum"
 
 
-def local(element: Any) -> str:
-    """An element's name without its namespace; empty for what is no element."""
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
-
-
 def shape_lines(tree: Any) -> Iterator[str]:
     """Lines of everything drawn below an element, in the order of the file: a paragraph or a table row each."""
     for child in tree:
-        name = local(child)
+        name = local_name(child)
         if name == "AlternateContent":
             yield from shape_lines(_chosen(child))
         elif name == "tbl":
@@ -38,7 +33,7 @@ def paragraph_text(paragraph: Any) -> str:
     """Text of one paragraph; slide numbers are left out."""
     parts = []
     for child in paragraph:
-        name = local(child)
+        name = local_name(child)
         if name == "br":
             parts.append("\n")
         elif name == "AlternateContent":
@@ -56,9 +51,9 @@ def chart_lines(package: Package, name: str) -> Iterator[str]:
     """Titles, names of series, and categories of a chart; its numbers are left out."""
     seen = set()
     for element in package.tree(name).iter():
-        if local(element) == "p":
+        if local_name(element) == "p":
             line = paragraph_text(element)
-        elif local(element) in ("v", "pt") and _is_label(element):
+        elif local_name(element) in ("v", "pt") and _is_label(element):
             line = element.text or ""
         else:
             continue
@@ -73,7 +68,7 @@ def diagram_lines(package: Package, name: str) -> Iterator[str]:
 
 
 def _is_label(value: Any) -> bool:
-    return any(local(above) in _LABELS for above in value.iterancestors())
+    return any(local_name(above) in _LABELS for above in value.iterancestors())
 
 
 def _chosen(alternatives: Any) -> Any:
@@ -82,6 +77,6 @@ def _chosen(alternatives: Any) -> Any:
 
 
 def _table_lines(table: Any) -> Iterator[str]:
-    for row in (child for child in table if local(child) == "tr"):
-        cells = [cell for cell in row if local(cell) == "tc" and not (cell.get("hMerge") or cell.get("vMerge"))]
+    for row in (child for child in table if local_name(child) == "tr"):
+        cells = [cell for cell in row if local_name(cell) == "tc" and not (cell.get("hMerge") or cell.get("vMerge"))]
         yield "\t".join(" ".join(" ".join(line.split()) for line in shape_lines(cell)).strip() for cell in cells)

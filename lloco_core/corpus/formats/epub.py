@@ -10,6 +10,7 @@ import posixpath
 from typing import Any
 from urllib.parse import unquote
 
+from lloco_core.corpus.charsets.declared import declared_label
 from lloco_core.corpus.decoding import decode_text, normalise_text
 from lloco_core.corpus.formats.markup import markup_text
 from lloco_core.corpus.formats.package import Package
@@ -31,7 +32,7 @@ def read_epub(data: bytes, max_bytes: int) -> ReadText:
     if locked := _encrypted(package) & {name.lower() for name in chapters}:
         message = f"{len(locked)} of {len(chapters)} chapters are encrypted (digital rights management)"
         raise Rejected(Reason.FILE_ENCRYPTED, f"{message}; get a copy without it, or exclude it")
-    text = _BETWEEN_CHAPTERS.join(markup_text(decode_text(package.read(name))) for name in chapters)
+    text = _BETWEEN_CHAPTERS.join(markup_text(decode_text(package.read(name), declared_label)) for name in chapters)
     title = opf.find(".//{http://purl.org/dc/elements/1.1/}title")
     return ReadText(normalise_text(text), title.text if title is not None else None)
 

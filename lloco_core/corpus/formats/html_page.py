@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from lloco_core.corpus.decoding import squeezed
+
 _UNSEEN = """//title[not(ancestor::svg)] | //script | //style | //noscript | //noframes | //template | //svg | //comment()
     | //processing-instruction() | //object | //datalist | //dialog[not(@open)] | //input[@type='hidden']
     | //*[@hidden and not(@hidden='until-found')]"""
@@ -78,11 +80,6 @@ def is_shell(tree: Any, text: str, has_scripts: bool) -> bool:
 
 def _is_mount(element: Any) -> bool:
     return element.get("id") in _MOUNTS or element.tag == "app-root" or "data-reactroot" in element.attrib
-
-
-def squeezed(text: str) -> str:
-    """Text without white space."""
-    return "".join(text.split())
 
 
 def visible_text(tree: Any) -> str:

@@ -6,6 +6,7 @@ HTML. Messages inside a message are read in their place. Attachments are named; 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -28,7 +29,6 @@ _CODED = {"text/calendar", "text/rtf", "text/css", "text/javascript", "text/vcar
 """Kinds of text that are not written to be read."""
 _LOCKED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted"}
 _ARCHIVED = ("multipart/related", "text/html")
-_MARK = b"\xef\xbb\xbf"
 
 
 def read_mail(data: bytes, max_bytes: int) -> ReadText:
@@ -48,12 +48,12 @@ def read_mhtml(data: bytes, max_bytes: int) -> ReadText:
     page = _root_page(message)
     if page is None:
         raise Rejected(Reason.FILE_DAMAGED, "holds no page of HTML; open it in a browser and save it again")
-    read = read_html(_MARK + part_text(page).encode("utf-8", "replace"), max_bytes)
+    read = read_html(codecs.BOM_UTF8 + part_text(page).encode("utf-8", "replace"), max_bytes)
     return ReadText(read.text, header_text(message, "Subject") or read.title)
 
 
 def _message(data: bytes) -> Message:
-    data = data.removeprefix(_MARK)
+    data = data.removeprefix(codecs.BOM_UTF8)
     if not _HEADER.match(data):
         raise Rejected(Reason.FILE_DAMAGED, "does not begin with the header of a mail; correct its suffix or exclude it")
     return message_from_bytes(data.lstrip(b" \t\r\n"), policy=policy.compat32)

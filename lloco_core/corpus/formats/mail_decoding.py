@@ -11,6 +11,7 @@ from email.header import decode_header
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 
+from lloco_core.corpus.charsets.declared import declared_label
 from lloco_core.corpus.decoding import decode_text
 from lloco_core.corpus.reasons import Rejected
 
@@ -30,13 +31,18 @@ def header_text(message: Message, name: str, parameter: str | None = None) -> st
 
 
 def part_text(part: Message) -> str:
-    """Text of a part in its declared encoding if that fits, else as text of unknown encoding.
+    """Text of a part in the encoding that its header, or a page itself, declares if that fits, else as text of unknown encoding.
 
     Raises:
         Rejected: it is no text.
     """
     data = _body(part)
-    return _decode(data, str(part.get_content_charset() or "")) if data.strip() else ""
+    if not data.strip():
+        return ""
+    declared = part.get_content_charset()
+    if declared is None and part.get_content_type() == "text/html":
+        return decode_text(data.replace(b"\0", b""), declared_label)
+    return _decode(data, str(declared or ""))
 
 
 def _decode(data: bytes, declared: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from html.entities import html5
 from typing import Any
 
-from lloco_core.corpus.formats.drawing_text import local
+from lloco_core.corpus.formats.package import local_name
 from lloco_core.corpus.reasons import Reason, Rejected
 
 _HIDDEN = {"head", "script", "style", "noscript", "template", "title", "svg", "object"}
@@ -63,7 +63,7 @@ def _pieces(tree: Any) -> Iterator[str]:
     stack: list[tuple[Any, bool]] = [(tree, False)]
     while stack:
         element, left = stack.pop()
-        name = local(element).lower()
+        name = local_name(element).lower()
         if left:
             yield ("\n" if name in _BLOCKS or name == "pre" else "\t" if name in _CELLS else "") + _flow(element.tail, element.getparent())
             continue
@@ -79,4 +79,4 @@ def _flow(text: str | None, holder: Any) -> str:
     """Text between elements: its line ends are blanks, but in `pre`."""
     if not text or holder is None:
         return ""
-    return text if local(holder).lower() in ("pre", "textarea") else re.sub(r"\s+", " ", text)
+    return text if local_name(holder).lower() in ("pre", "textarea") else re.sub(r"\s+", " ", text)

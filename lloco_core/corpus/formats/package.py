@@ -15,7 +15,8 @@ from zipfile import BadZipFile, ZipFile
 
 from lloco_core.corpus.reasons import Reason, Rejected
 
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""What files of Office begin with: those of today, and old or locked ones."""
 _LOCKED = "EncryptedPackage".encode("utf-16-le")
 """Name of the stream that a password-protected Office file has."""
 _LOCKED_BIT = 1
@@ -93,6 +94,16 @@ class Package:
         return [path for found, path in self.related(name).values() if found == kind.lower()]
 
 
+def local_name(element: Any) -> str:
+    """An element's name without its namespace; empty for what is no element."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def relation_id(element: Any) -> str:
+    """The id by which an element refers to another part (`r:id`); empty without one."""
+    return next((value for name, value in element.attrib.items() if name.endswith("}id")), "")
+
+
 def refuse_ole(data: bytes) -> None:
     """Refuse the container of old and of password-protected Office files.
 
@@ -100,7 +111,7 @@ def refuse_ole(data: bytes) -> None:
         Rejected: `file_encrypted` or `file_damaged`.
     """
     refuse_locked(data)
-    if data.startswith(_OLE):
+    if data.startswith(OLE):
         raise Rejected(Reason.FILE_DAMAGED, "is a file of Office 97 to 2003 under another suffix; save it in the current format")
 
 
@@ -110,7 +121,7 @@ def refuse_locked(data: bytes) -> None:
     Raises:
         Rejected: `file_encrypted`.
     """
-    if data.startswith(_OLE) and _LOCKED in data:
+    if data.startswith(OLE) and _LOCKED in data:
         raise Rejected(Reason.FILE_ENCRYPTED, "opening it takes a password; save it without one")
 
 

@@ -1,7 +1,7 @@
 """Bytes of one object to its documents, whatever the format.
 
-Never raises for bad input: what the readers know becomes its reason code, and what a parser library throws beyond that
-is caught here, and only here, as `parser_failed`. `reading.py` calls `parse_object`.
+Never raises for bad input: what the readers know becomes its reason code. What a parser library throws beyond that
+becomes `parser_failed`: here for a whole object, in `containers.py` for one row. `reading.py` calls `parse_object`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import as_marked_utf8
 from lloco_core.corpus.documents import build_document
-from lloco_core.corpus.formats.containers import read_rows
+from lloco_core.corpus.formats.containers import read_rows, rejection_of
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.formats.registry import BY_SUFFIX, Format
 from lloco_core.corpus.formats.sniffing import looks_like, packed_with, true_suffix
@@ -28,9 +28,9 @@ def parse_object(data: bytes, source: SourceObject, config: CorpusConfig) -> Ite
     try:
         yield from _parse(data, source, config)
     except Rejected as rejected:
-        yield _rejection(source, rejected)
+        yield rejection_of(source.uri, source, rejected)
     except Exception as error:  # noqa: BLE001 - parsers raise anything on broken files, RecursionError and MemoryError included
-        yield _rejection(source, parser_failed(error))
+        yield rejection_of(source.uri, source, parser_failed(error))
 
 
 def _parse(data: bytes, source: SourceObject, config: CorpusConfig) -> Iterator[Document | Rejection]:
@@ -73,7 +73,3 @@ def _documents(
         yield build_document(read, source, source.uri, found.media_type, source.metadata, source.metadata.get("doc_id"), config)
     else:
         yield from read_rows(read, unpacked.damage, found.media_type, source, config)
-
-
-def _rejection(source: SourceObject, rejected: Rejected) -> Rejection:
-    return Rejection(source.uri, source.etag, "parse", rejected.reason.value, rejected.message, rejected.n_documents)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lloco_core.corpus.decoding import squeezed
 from lloco_core.corpus.formats.pdf_annotations import Value, values_of
 
 if TYPE_CHECKING:
@@ -86,11 +87,7 @@ def _is_drawn(value: Value, pieces: list[_Piece]) -> bool:
     """Whether the page itself shows the value where the field is."""
     line = [piece for piece in pieces if value.bottom - _NEAR <= piece.y <= value.top + _NEAR]
     inside = [piece for piece in line if value.left - _NEAR <= piece.x <= value.right + _NEAR]
-    wanted = _squeezed(value.text)
-    return wanted in _squeezed("".join(piece.text for piece in inside)) or (
-        len(wanted) >= _TELLING and wanted in _squeezed("".join(piece.text for piece in line))
+    wanted = squeezed(value.text)
+    return wanted in squeezed("".join(piece.text for piece in inside)) or (
+        len(wanted) >= _TELLING and wanted in squeezed("".join(piece.text for piece in line))
     )
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
+from lloco_core.corpus.formats.package import local_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,7 +38,7 @@ def xfa_text(reader: PdfReader) -> str | None:
 def _lines(tree: Any) -> Iterator[str]:
     filled = _filled(tree)
     for element in tree.iterfind(".//{*}template//*"):
-        kind = _name(element)
+        kind = local_name(element)
         if kind == "draw":
             yield from filter(None, [_words(element.find("{*}value"))])
         elif kind == "field":
@@ -51,12 +53,8 @@ def _filled(tree: Any) -> dict[str, deque[str]]:
     found: defaultdict[str, deque[str]] = defaultdict(deque)
     for element in tree.iterfind(".//{*}datasets/{*}data//*"):
         if not len(element) and (words := _words(element)):
-            found[_name(element)].append(words)
+            found[local_name(element)].append(words)
     return found
-
-
-def _name(element: Any) -> str:
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def _words(element: Any) -> str:

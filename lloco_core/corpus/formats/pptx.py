@@ -11,8 +11,8 @@ from itertools import accumulate
 from typing import Any
 
 from lloco_core.corpus.decoding import normalise_text
-from lloco_core.corpus.formats.drawing_text import chart_lines, diagram_lines, local, paragraph_text, shape_lines
-from lloco_core.corpus.formats.package import Package
+from lloco_core.corpus.formats.drawing_text import chart_lines, diagram_lines, paragraph_text, shape_lines
+from lloco_core.corpus.formats.package import Package, local_name, relation_id
 from lloco_core.corpus.formats.properties import package_title
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
@@ -37,12 +37,8 @@ def read_pptx(data: bytes, max_bytes: int) -> ReadText:
 
 def _slide_names(package: Package, main: str) -> list[str]:
     related = package.related(main)
-    ids = [_relation_id(slide) for slide in package.tree(main).iter("{*}sldId")]
+    ids = [relation_id(slide) for slide in package.tree(main).iter("{*}sldId")]
     return [related[found][1] for found in ids if found in related]
-
-
-def _relation_id(element: Any) -> str:
-    return next((value for name, value in element.attrib.items() if name.endswith("}id")), "")
 
 
 def _slide_lines(package: Package, name: str) -> Iterator[str]:
@@ -63,7 +59,7 @@ def _filled(lines: Iterator[str]) -> Iterator[str]:
 def _drawn(package: Package, tree: Any, related: dict[str, tuple[str, str]]) -> Iterator[str]:
     """Lines of the shapes below an element; a shape without text may point to a chart or a diagram."""
     for child in tree:
-        name = local(child)
+        name = local_name(child)
         if name == "AlternateContent":
             yield from _drawn(package, child[0] if len(child) else child, related)
         elif name in ("cSld", "spTree", "grpSp"):
@@ -91,9 +87,9 @@ def _framed(package: Package, frame: Any, related: dict[str, tuple[str, str]]) -
 
 def _comments(tree: Any) -> Iterator[str]:
     for element in tree.iter():
-        if local(element) == "text" and element.text:
+        if local_name(element) == "text" and element.text:
             yield element.text
-        elif local(element) == "p":
+        elif local_name(element) == "p":
             yield paragraph_text(element)
 
 

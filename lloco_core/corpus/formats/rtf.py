@@ -6,6 +6,7 @@ code page per file, so text in a font of another one and all East Asian text is 
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,6 @@ from lloco_core.corpus.formats import rtf_codes
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
 
-_MARK = b"\xef\xbb\xbf"
 _TOKEN = re.compile(rb"\\([A-Za-z]{1,32})(-?\d{1,10})? ?|\\'([0-9A-Fa-f]{2})|\\([^A-Za-z])|([{}])|[\r\n\x00]+|([^\\{}\r\n\x00]+)|\\")
 _MAX_DEPTH = 10_000
 _INFO_DEPTH = 3
@@ -37,7 +37,7 @@ class _State:
 
 def read_rtf(data: bytes, max_bytes: int) -> ReadText:
     """Read the text of an RTF file."""
-    data = data.removeprefix(_MARK).lstrip()
+    data = data.removeprefix(codecs.BOM_UTF8).lstrip()
     if not data.startswith(b"{\\rtf"):
         raise Rejected(Reason.FILE_DAMAGED, f"begins with {data[:8]!r}, not with {{\\rtf; correct its suffix or fetch it again")
     found = _Reading().read(data)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lloco_core.corpus.formats.drawing_text import chart_lines, diagram_lines, local, shape_lines
-from lloco_core.corpus.formats.package import Package
+from lloco_core.corpus.formats.drawing_text import chart_lines, diagram_lines, shape_lines
+from lloco_core.corpus.formats.package import Package, local_name, relation_id
 
 
 def sheet_notes(package: Package) -> dict[str, tuple[str, ...]]:
@@ -14,8 +14,7 @@ def sheet_notes(package: Package) -> dict[str, tuple[str, ...]]:
     related = package.related(main)
     found = {}
     for sheet in package.tree(main).iter("{*}sheet"):
-        identity = next((value for name, value in sheet.attrib.items() if name.endswith("}id")), "")
-        _, path = related.get(identity, ("", ""))
+        _, path = related.get(relation_id(sheet), ("", ""))
         found[sheet.get("name", "")] = tuple(line for line in _lines(package, path) if line.strip()) if path else ()
     return found
 
@@ -41,4 +40,4 @@ def _drawing_lines(package: Package, drawing: str) -> Iterator[str]:
 
 def _comments(package: Package, path: str) -> Iterator[str]:
     for comment in package.tree(path).iter("{*}comment", "{*}threadedComment"):
-        yield "".join(element.text or "" for element in comment.iter() if local(element) in ("t", "text"))
+        yield "".join(element.text or "" for element in comment.iter() if local_name(element) in ("t", "text"))

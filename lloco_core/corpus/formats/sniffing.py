@@ -9,9 +9,10 @@ import re
 from io import BytesIO
 from zipfile import BadZipFile, ZipFile
 
+from lloco_core.corpus.formats.package import OLE, ZIP
+
 _BEGINNINGS = ((b"{\\rtf", ".rtf"), (b"PAR1", ".parquet"))
 _PDF_WITHIN = 1024
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PARTS = (("word/document", ".docx"), ("xl/workbook", ".xlsx"), ("ppt/presentation", ".pptx"), ("meta-inf/container.xml", ".epub"))
 _ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 _WORKBOOKS = ("Workbook".encode("utf-16-le"), "Book".encode("utf-16-le") + bytes(2))
@@ -43,11 +44,11 @@ _OTHERS = (
     (b"\x7fELF", "a program"),
     (b"SQLite format 3", "an SQLite database"),
     (b"ID3", "an MP3 file"),
-    (_ZIP, "a ZIP archive"),
-    (_OLE, "an old Office file"),
+    (ZIP, "a ZIP archive"),
+    (OLE, "an old Office file"),
 )
 
-OFFICE_SUFFIXES = {".doc", ".dot", ".xls", ".ppt"}
+_OFFICE_SUFFIXES = {".doc", ".dot", ".xls", ".ppt"}
 """Suffixes of old Office files, under which programs also write RTF, HTML, web archives, and tables of text."""
 
 
@@ -56,11 +57,11 @@ def true_suffix(suffix: str, data: bytes) -> str:
     marked = _marked(data)
     if marked is not None:
         return suffix if _same_family(suffix, marked) else marked
-    if suffix in OFFICE_SUFFIXES or suffix in (".html", ".htm", ".xhtml"):
+    if suffix in _OFFICE_SUFFIXES or suffix in (".html", ".htm", ".xhtml"):
         head = data[:_MIME_WITHIN]
         if _MIME.match(head) and b"mime-version:" in head.lower():
             return ".mht"
-    if suffix in OFFICE_SUFFIXES and _HTML.match(data[:_MIME_WITHIN]):
+    if suffix in _OFFICE_SUFFIXES and _HTML.match(data[:_MIME_WITHIN]):
         return ".html"
     if suffix == ".xls" and b"\0" not in data[:_MIME_WITHIN]:
         return ".csv"
@@ -74,7 +75,7 @@ def packed_with(data: bytes) -> str | None:
 
 def looks_like(data: bytes) -> str:
     """What else a file seems to be, for messages; empty where nothing is known."""
-    if data.startswith(_OLE):
+    if data.startswith(OLE):
         return next((what for name, what in _OLE_DOCUMENTS.items() if name.encode("utf-16-le") in data), "an old Office file")
     return next((what for mark, what in _OTHERS if data.startswith(mark)), "")
 
@@ -86,9 +87,9 @@ def _marked(data: bytes) -> str | None:
             return suffix
     if start.startswith(b"%PDF-"):
         return ".pdf"
-    if data.startswith(_ZIP):
+    if data.startswith(ZIP):
         return _zipped(data)
-    if data.startswith(_OLE) and any(name in data for name in _WORKBOOKS):
+    if data.startswith(OLE) and any(name in data for name in _WORKBOOKS):
         return None if any(name.encode("utf-16-le") in data for name in _OLE_DOCUMENTS) else ".xls"  # a table within another document
     return None
 

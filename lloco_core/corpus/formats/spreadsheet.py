@@ -17,7 +17,7 @@ from urllib.parse import quote
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.number_format import shown
-from lloco_core.corpus.formats.package import Package, damaged, refuse_locked
+from lloco_core.corpus.formats.package import ZIP, Package, damaged, refuse_locked
 from lloco_core.corpus.formats.properties import package_title
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.formats.sheet_notes import sheet_notes
@@ -27,7 +27,6 @@ from lloco_core.corpus.rows import Rows
 
 Notes = dict[str, tuple[str, ...]]
 
-_ZIP = b"PK\x03\x04"
 _LAST_ROW = 2**20
 """Of a sheet; a row that claims a higher number would be waited for."""
 
@@ -39,7 +38,7 @@ def read_spreadsheet(data: bytes, config: CorpusConfig) -> ReadText | Rows:
     if any(table.has_column(config.text_field) for table in tables):
         return _rows(tables, config.text_field)
     text = "\n\n".join("\n".join([table.name, *table_lines(table)]) for table in tables)
-    title = package_title(Package(data, config.max_bytes)) if data.startswith(_ZIP) else None
+    title = package_title(Package(data, config.max_bytes)) if data.startswith(ZIP) else None
     return ReadText(normalise_text(text), title)
 
 
@@ -70,7 +69,7 @@ def _tables(data: bytes, max_bytes: int) -> list[Table]:
 
 
 def _is_xlsx(data: bytes, max_bytes: int) -> bool:
-    if not data.startswith(_ZIP):
+    if not data.startswith(ZIP):
         return False
     package = Package(data, max_bytes)
     _refuse_large(package, max_bytes)

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from tiny_checkpoints import Tiny, document, expected_vectors
 
 from lloco_core.compressor import load_encoder
-from lloco_core.compressor.checkpoint import checkpoint_digest, file_digest
+from lloco_core.compressor.checkpoint import checkpoint_digest
 from lloco_core.compressor.loading import describe_encoder
 from lloco_core.doctor import run_checks
 from lloco_core.errors import CheckpointError
-from lloco_core.fingerprint import digest
+from lloco_core.fingerprint import digest, file_digest
 from tests.unit.compressor.tiny_icae import MEMORY, PUBLISHED_NAME, write_icae_folder
 
 Checkpoint = Callable[..., Tiny]

@@ -55,6 +55,14 @@ def test_a_page_in_another_encoding_and_a_book_at_the_root(parse):
 
 
 @pytest.mark.parametrize(
+    ("encoding", "text"), [("windows-1257", "Ąžuolas ir eglė"), ("windows-1251", "Ёж и уж"), ("iso-8859-2", "Žluťoučký kůň")]
+)
+def test_a_chapter_is_read_in_the_encoding_that_it_declares(parse, encoding, text):
+    page = HTML.replace("utf-8", encoding).format(f"<p>{text}</p>")
+    assert parse("a.epub", book({"c.xhtml": page.encode(encoding)}))[0].text == text
+
+
+@pytest.mark.parametrize(
     ("data", "code"),
     [
         (book({"c.xhtml": HTML.format("<p>x</p>")}, **{"META-INF/encryption.xml": LOCK.format("O/c.xhtml")}), "file_encrypted"),

@@ -132,3 +132,12 @@ ARCHIVE = (
 def test_a_web_archive_is_its_page_whatever_its_suffix(parse, name):
     (document,) = parse(name, ARCHIVE)
     assert (document.text, document.title, document.media_type) == ("Přístav opens", "Harbour", "multipart/related")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"), [("windows-1257", "Ąžuolas ir eglė"), ("windows-1251", "Ёж и уж"), ("iso-8859-2", "Žluťoučký kůň")]
+)
+def test_a_page_without_a_charset_in_its_header_is_read_as_it_declares(parse, encoding, text):
+    page = f'<html><head><meta charset="{encoding}"></head><body><p>{text}</p></body></html>'.encode(encoding)
+    (document,) = parse("a.eml", b"Subject: x\nMIME-Version: 1.0\nContent-Type: text/html\nContent-Transfer-Encoding: 8bit\n\n" + page)
+    assert document.text.endswith(text)

@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.html import read_html
 from lloco_core.corpus.formats.mail import read_mhtml
+from lloco_core.corpus.formats.package import OLE
 from lloco_core.corpus.formats.read_text import ReadText, read_plain
 from lloco_core.corpus.formats.rtf import read_rtf
 from lloco_core.corpus.formats.word.headers import said_nowhere_else, shown_headers
@@ -20,7 +21,6 @@ from lloco_core.corpus.formats.word.story import CHANGING, Story
 from lloco_core.corpus.formats.word.styles import Styles
 from lloco_core.corpus.reasons import Reason, Rejected
 
-_OLE = b"\xd0\xcf\x11\xe0"
 _IMPORTED = {
     "htm": read_html,
     "html": read_html,
@@ -43,7 +43,7 @@ def read_docx(data: bytes, max_bytes: int) -> ReadText:
     """
     from lxml.etree import XMLSyntaxError
 
-    if data.startswith(_OLE):
+    if data.startswith(OLE):
         raise Rejected(Reason.DOCX_DAMAGED, "is password-protected or an old .doc; save it as .docx without a password")
     try:
         document = WordDocument(data, max_bytes)
