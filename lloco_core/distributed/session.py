@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -40,10 +42,18 @@ def ray_session(cluster: ClusterConfig) -> Iterator[None]:
         ray.init(address=settings().ray_address, log_to_driver=False, logging_level=logging.ERROR)
     else:
         start_local_ray(cluster)
+    _take_sigterm_back()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _take_sigterm_back() -> None:
+    """Put the process's own handler before that of Ray's core, which prints a stack trace first."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def cluster_gpus() -> float:
