@@ -69,11 +69,8 @@ def night(folder: Path, corpus: Path) -> Command:
 
 def test_a_night_that_is_ended_again_and_again_is_published_in_the_end(tmp_path: Path, corpus: Path):
     for pattern, seconds_more, signum in (
-        ("Starting temporary server", 1, signal.SIGINT),
-        ("Beginning flow run", 4, signal.SIGTERM),  # Ray starts
         ("Task run 'plan-.* Finished", 10, signal.SIGINT),  # encoding
-        ("Task run 'prepare-examples-.* Finished", 15, signal.SIGINT),  # training
-        ("Task run 'prepare-examples-.* Finished", 15, signal.SIGTERM),
+        ("Task run 'prepare-examples-.* Finished", 15, signal.SIGTERM),  # training
         ("Task run 'publish-adapters-.* Finished", 2, signal.SIGINT),  # closing questions
     ):
         command = night(tmp_path, corpus)
