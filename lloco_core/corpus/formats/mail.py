@@ -27,6 +27,7 @@ _FAR_LONGER = 5
 _CODED = {"text/calendar", "text/rtf", "text/css", "text/javascript", "text/vcard", "text/x-vcard", "text/x-amp-html"}
 """Kinds of text that are not written to be read."""
 _LOCKED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted"}
+_TNEF = {"application/ms-tnef", "application/vnd.ms-tnef"}
 _ARCHIVED = ("multipart/related", "text/html")
 _MARK = b"\xef\xbb\xbf"
 
@@ -36,6 +37,7 @@ def read_mail(data: bytes, max_bytes: int) -> ReadText:
     message = _message(data)
     if message.get_content_type() in _LOCKED:
         raise Rejected(Reason.FILE_ENCRYPTED, f"its body is {message.get_content_type()}; save it decrypted")
+    _refuse_outlooks_own(message)
     text = normalise_text("\n".join(_message_lines(message, 0)))
     return ReadText(text, header_text(message, "Subject") or None)
 
@@ -57,6 +59,14 @@ def _message(data: bytes) -> Message:
     if not _HEADER.match(data):
         raise Rejected(Reason.FILE_DAMAGED, "does not begin with the header of a mail; correct its suffix or exclude it")
     return message_from_bytes(data.lstrip(b" \t\r\n"), policy=policy.compat32)
+
+
+def _refuse_outlooks_own(message: Message) -> None:
+    """Refuse a mail that has its text in `winmail.dat` alone."""
+    leaves = [part for part in message.walk() if not part.is_multipart()]
+    texts = [part for part in leaves if part.get_content_maintype() == "text" and part_text(part).strip()]
+    if not texts and any(part.get_content_type() in _TNEF for part in leaves):
+        raise Rejected(Reason.UNKNOWN_FORMAT, "its text is in winmail.dat, which only Outlook reads; save it there as .mht, or exclude it")
 
 
 def _root_page(message: Message) -> Message | None:
@@ -84,6 +94,8 @@ def _part_lines(part: Message, depth: int) -> Iterator[str]:
         inner = part.get_payload()
         for chosen in _best(inner) if kind == "multipart/alternative" else inner:
             yield from _part_lines(chosen, depth + 1)
+    elif kind.startswith("multipart/") and str(part.get_payload()).strip():
+        raise Rejected(Reason.FILE_DAMAGED, "its header names a boundary between parts that is not there; save or fetch the mail again")
     else:
         yield from _leaf_lines(part, kind)
 

@@ -132,3 +132,22 @@ ARCHIVE = (
 def test_a_web_archive_is_its_page_whatever_its_suffix(parse, name):
     (document,) = parse(name, ARCHIVE)
     assert (document.text, document.title, document.media_type) == ("Přístav opens", "Harbour", "multipart/related")
+
+
+@pytest.mark.parametrize("kind", ["multipart/mixed", "multipart/alternative", "multipart/related"])
+def test_a_mail_whose_parts_cannot_be_told_apart_is_not_stored_without_them(parse, kind):
+    body = b"--other\r\nContent-Type: text/plain\r\n\r\nLost words\r\n--other--\r\n"
+    (rejection,) = parse("a.eml", part(f'Content-Type: {kind}; boundary="named"'.encode(), body))
+    assert (rejection.code, "boundary" in rejection.message) == ("file_damaged", True)
+    (document,) = parse("a.eml", part(f'Subject: None\r\nContent-Type: {kind}; boundary="named"'.encode(), b"\r\n"))
+    assert "Subject: None" in document.text
+
+
+def test_a_mail_with_its_text_in_winmail_dat_alone_is_rejected(parse):
+    inside = b'Content-Type: application/ms-tnef; name="winmail.dat"\r\nContent-Transfer-Encoding: base64\r\n\r\neJ8+IgAA\r\n'
+    several = b'Content-Type: multipart/mixed; boundary="b"'
+    for text in (b"", b"--b\r\nContent-Type: text/plain\r\n\r\n \r\n"):
+        (rejection,) = parse("a.eml", part(several, text + b"--b\r\n" + inside + b"--b--\r\n"))
+        assert (rejection.code, "winmail.dat" in rejection.message) == ("unknown_format", True)
+    (document,) = parse("a.eml", part(several, b"--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n--b\r\n" + inside + b"--b--\r\n"))
+    assert document.text.endswith("Hello\nAttachment: winmail.dat")
