@@ -13,7 +13,7 @@ from email.message import Message
 
 from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.html import read_html
-from lloco_core.corpus.formats.mail_decoding import header_text, part_text
+from lloco_core.corpus.formats.mail_decoding import header_text, part_bytes, part_text
 from lloco_core.corpus.formats.markup import markup_text
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
@@ -89,7 +89,7 @@ def _part_lines(part: Message, depth: int) -> Iterator[str]:
         raise Rejected(Reason.FILE_DAMAGED, f"holds parts within parts, more than {_MAX_DEPTH} deep; exclude it")
     if kind == "message/rfc822" and part.is_multipart():
         for inner in part.get_payload():
-            yield from _message_lines(inner, depth + 1)
+            yield from _message_lines(_unpacked(part, inner), depth + 1)
     elif part.is_multipart():
         inner = part.get_payload()
         for chosen in _best(inner) if kind == "multipart/alternative" else inner:
@@ -98,6 +98,18 @@ def _part_lines(part: Message, depth: int) -> Iterator[str]:
         raise Rejected(Reason.FILE_DAMAGED, "its header names a boundary between parts that is not there; save or fetch the mail again")
     else:
         yield from _leaf_lines(part, kind)
+
+
+def _unpacked(part: Message, inner: Message) -> Message:
+    """A message within another, also where it was encoded as a whole, which the standard forbids and mailers do."""
+    encoding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
+    if encoding not in ("base64", "quoted-printable") or "Content-Transfer-Encoding" in inner or inner.is_multipart():
+        return inner
+    inner["Content-Transfer-Encoding"] = encoding
+    if inner.get_all("Subject") or inner.get_all("From"):  # quoted-printable leaves headers as they are
+        return inner
+    data = part_bytes(inner).lstrip()
+    return message_from_bytes(data, policy=policy.compat32) if _HEADER.match(data) else inner
 
 
 def _best(alternatives: list[Message]) -> list[Message]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import quopri
 from email.message import EmailMessage
 
 import pytest
@@ -151,3 +152,14 @@ def test_a_mail_with_its_text_in_winmail_dat_alone_is_rejected(parse):
         assert (rejection.code, "winmail.dat" in rejection.message) == ("unknown_format", True)
     (document,) = parse("a.eml", part(several, b"--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n--b\r\n" + inside + b"--b--\r\n"))
     assert document.text.endswith("Hello\nAttachment: winmail.dat")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [("base64", base64.encodebytes), ("BASE64", base64.b64encode), ("quoted-printable", quopri.encodestring), ("8bit", bytes)],
+)
+def test_a_message_within_that_is_encoded_as_a_whole(parse, encoding, encode):
+    inner = encode("Subject: Inner\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGröße = 5\r\n".encode())
+    head = f"--b\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode()
+    (document,) = parse("a.eml", part(b'Content-Type: multipart/mixed; boundary="b"', head + inner + b"\r\n--b--\r\n"))
+    assert document.text.rstrip().endswith("Subject: Inner\n\nGröße = 5")
