@@ -13,8 +13,8 @@ _ORDERS = {"utf-16": ("utf-16-le", "utf-16-be"), "utf-32": ("utf-32-le", "utf-32
 _NO_TEXT = {"Cn", "Co", "Cs"}
 _MOST_BROKEN = 0.05
 _NARROW = re.compile(rb"(?=[\x21-\x7e]{0,31}[\t\r\n ])[\t\r\n\x20-\x7e]{32}")
-"""Bytes of ASCII with a blank in a row that UTF-16 does not have: Latin text has a zero byte in every other place, and of 16 Chinese characters some
-lie elsewhere."""
+"""Bytes of ASCII with a blank in a row that UTF-16 does not have: Latin text has a zero byte in every other place, and of 16 Chinese
+characters some lie elsewhere."""
 _SWAPPED = "\ufffe"
 """A byte order mark read in the wrong order; no text has it."""
 _FEW_BLOCKS = 4
