@@ -1,7 +1,7 @@
 """Bytes to text: character encodings, and the one normal form of document text.
 
-The normal form is NFC, `\\n` line ends, no control characters but `\\n` and `\\t`; nothing else is altered, literal
-`<s>` and `</s>` included. Normalising twice changes nothing. The format readers call these functions.
+The normal form is NFC, `\\n` line ends, no colours of a terminal, no control characters but `\\n` and `\\t`; nothing else is altered,
+literal `<s>` and `</s>` included. Normalising twice changes nothing. The format readers call these functions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lloco_core.corpus.charsets.escaped import read_escaped, refuse_escapes
 from lloco_core.corpus.charsets.labels import codec_of
 from lloco_core.corpus.charsets.plausible import is_odd
 from lloco_core.corpus.charsets.utf8 import POSSIBLE, read_damaged_utf8, read_utf8
-from lloco_core.corpus.charsets.wide import read_wide
+from lloco_core.corpus.charsets.wide import read_wide, refuse_mixed
 from lloco_core.corpus.reasons import Reason, Rejected
 
 _MARKS = (
@@ -27,9 +27,11 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85]")
+_COLOURS = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b\n]*(?:\x07|\x1b\\\\)")
+"""Sequences that set the colours, the cursor, and the title of a terminal; without its escape the rest of one would pass for text."""
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _MOST_CONTROL = 0.1
-"""Share of control characters from which data is binary; logs with terminal colours stay below."""
+"""Share of control characters, colours of a terminal aside, from which data is binary."""
 _PLAINLY_UTF8 = 6
 """Characters beyond ASCII of valid UTF-8 that are no accident."""
 _WIDE = re.compile("[^\x00-\x7f]+")
@@ -39,8 +41,12 @@ _INTACT = 10
 
 def normalise_text(text: str) -> str:
     """Bring text into the normal form."""
-    text = without_surrogates(text)
+    text = _without_colours(without_surrogates(text))
     return unicodedata.normalize("NFC", _CONTROL.sub("", _LINE_ENDS.sub("\n", text)))
+
+
+def _without_colours(text: str) -> str:
+    return _COLOURS.sub("", text) if "\x1b" in text else text
 
 
 def without_surrogates(text: str) -> str:
@@ -76,7 +82,7 @@ def decode_text(data: bytes, declared: Declared = None) -> str:
         text = (read_escaped(data) or data.decode("ascii")) if data.isascii() else _decode_eight_bit(data, declared)
     if "\x1b$" in text:
         refuse_escapes(text)
-    n_control = len(_CONTROL.findall(text))
+    n_control = len(_CONTROL.findall(_without_colours(text)))
     if n_control > _MOST_CONTROL * len(text):
         raise Rejected(Reason.BINARY, f"{n_control} of {len(text)} characters are control characters; correct the suffix or exclude it")
     return text
@@ -115,6 +121,8 @@ def _is_plainly_utf8(data: bytes) -> bool:
 def _decode_marked(data: bytes) -> str | None:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
+            if encoding == "utf-16":
+                refuse_mixed(data)
             text = data.decode(encoding, "replace")
             if text.count("\ufffd") * _INTACT > len(text):
                 raise Rejected(Reason.UNDECODABLE, f"starts with the mark of {encoding} but is not {encoding}; save it again as UTF-8")

@@ -17,7 +17,7 @@ _MAX_DEPTH = 100
 
 def jsonl_rows(data: bytes) -> Rows:
     """Yield (line number from 0, row); blank lines count but are no rows."""
-    if data.startswith(_MARKS):
+    if data.startswith(_MARKS) or b"\0" in data[:4]:  # UTF-16 and UTF-32 have a zero byte beside the brace
         data = decode_text(data).encode("utf-8", "replace")
     for number, line in enumerate(data.split(b"\n")):
         if line.strip():

@@ -66,9 +66,14 @@ def _open(data: bytes, required: str) -> tuple[pq.ParquetFile, list[str]]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # UnicodeDecodeError: the name of a column
         raise Rejected(Reason.PARQUET_DAMAGED, f"not readable as Parquet: {_first_line(error)}; write the file again") from error
     if required not in texts:
-        message = f"no column {required!r} of strings among {schema.names}; name it in the settings"
+        message = f"{_missing(schema, required)}; name one of strings in the settings, or write the file again"
         raise Rejected(Reason.ROW_WITHOUT_TEXT, message, _plausible(file.metadata.num_rows, len(data)))
     return file, list(dict.fromkeys(field.name for field in schema if is_plain(field.type)))
+
+
+def _missing(schema: pa.Schema, required: str) -> str:
+    kinds = [str(schema.field(index).type) for index in schema.get_all_field_indices(required)]
+    return f"column {required!r} holds {kinds[0][:80]}, not text" if kinds else f"no column {required!r} among {schema.names}"
 
 
 def _refuse_large(file: pq.ParquetFile, max_bytes: int, n_stored: int) -> None:

@@ -44,7 +44,8 @@ class Reason(StrEnum):
     DOCX_DAMAGED = "docx_damaged"
     """Not a Word document, truncated, or password-protected."""
     FILE_DAMAGED = "file_damaged"
-    """A spreadsheet, presentation, book, mail, RTF, JSON, or notebook file that is not one, truncated, or corrupt."""
+    """A spreadsheet, presentation, book, mail, RTF, JSON, or notebook file that is not one, truncated, or corrupt; or a page that is nested
+    too deep to be read to its end."""
     FILE_ENCRYPTED = "file_encrypted"
     """Opening such a file takes a password, or its text is under digital rights management."""
     PARQUET_DAMAGED = "parquet_damaged"

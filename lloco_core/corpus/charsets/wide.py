@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from lloco_core.corpus.reasons import Reason, Rejected
@@ -11,6 +12,11 @@ _SAMPLE = 65_536
 _ORDERS = {"utf-16": ("utf-16-le", "utf-16-be"), "utf-32": ("utf-32-le", "utf-32-be")}
 _NO_TEXT = {"Cn", "Co", "Cs"}
 _MOST_BROKEN = 0.05
+_NARROW = re.compile(rb"(?=[\x21-\x7e]{0,31}[\t\r\n ])[\t\r\n\x20-\x7e]{32}")
+"""Bytes of ASCII with a blank in a row that UTF-16 does not have: Latin text has a zero byte in every other place, and of 16 Chinese
+characters some lie elsewhere."""
+_SWAPPED = "\ufffe"
+"""A byte order mark read in the wrong order; no text has it."""
 _FEW_BLOCKS = 4
 """Of text in an alphabet, with its punctuation: Thai has few zero bytes, but one and the same byte in every other place."""
 
@@ -31,7 +37,23 @@ def read_wide(data: bytes) -> str | None:
         return None
     if broken > _MOST_BROKEN:
         raise Rejected(Reason.UNDECODABLE, f"looks like {found[:6]}, but neither byte order gives text; save the file again as UTF-8")
-    return data.decode(codec, "replace")
+    if codec.startswith("utf-16"):
+        refuse_mixed(data)
+    text = data.decode(codec, "replace")
+    if _SWAPPED in text:
+        raise Rejected(Reason.UNDECODABLE, "is put together of files in several encodings; save each again as UTF-8")
+    return text
+
+
+def refuse_mixed(data: bytes) -> None:
+    """Refuse UTF-16 to which lines of another encoding were added, as `Add-Content` of PowerShell does: they would become Chinese.
+
+    Raises:
+        Rejected: `undecodable`.
+    """
+    if found := _NARROW.search(data):
+        message = f"is UTF-16, but not from byte {found.start()} on ({found.group()[:24].decode()!r}); save the file again as UTF-8"
+        raise Rejected(Reason.UNDECODABLE, message)
 
 
 def _oddities(text: str) -> tuple[float, int]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from io import StringIO
-from itertools import islice
-from typing import Any
+from itertools import islice, product
 
 from lloco_core.config import CorpusConfig
 from lloco_core.corpus.decoding import decode_text, normalise_text
@@ -28,8 +29,9 @@ _RARE = 100
 """Bytes per NUL from which NULs are dirt of a database export and not UTF-16."""
 _HINT = "sep="
 """First line by which Excel is told the delimiter."""
-_STRICT: tuple[dict[str, Any], ...] = ({"strict": True}, {"strict": True, "escapechar": "\\", "doublequote": False})
-"""Ways to quote that a whole file keeps to: doubled quotes, or quotes behind a backslash."""
+_ESCAPED, _ESCAPED_QUOTE = re.compile(r'\\(["\\])'), '\\"'
+_LONGEST_RECORD = 1000
+"""Lines that a cell may have in a file with quotes that open or close nothing."""
 
 
 def read_delimited(data: bytes, config: CorpusConfig) -> ReadText | Rows:
@@ -70,19 +72,38 @@ def _lenient(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def _best_quoted(text: str, delimiter: str) -> list[list[str]]:
-    """The rows by the first way of quoting that the whole text keeps to."""
-    for quoting in _STRICT:
-        try:
-            return list(filled_rows(csv.reader(StringIO(text, newline=""), delimiter=delimiter, **quoting)))
-        except csv.Error:
-            continue
-    return list(filled_rows(iter(_badly_quoted(text, delimiter))))
+    """The rows by the first way of quoting that the whole text keeps to: doubled quotes, or quotes behind a backslash."""
+    ways = [text, _doubled(text)] if _ESCAPED_QUOTE in text else [text]
+    for way in ways:
+        with suppress(csv.Error):
+            return list(filled_rows(_strict(StringIO(way, newline=""), delimiter)))
+    return list(filled_rows(_badly_quoted([StringIO(way, newline="").readlines() for way in ways], delimiter)))
 
 
-def _badly_quoted(text: str, delimiter: str) -> list[list[str]]:
-    """Rows of text with quotes that open or close nothing. A quote that is left open would swallow the rows behind it."""
-    quoted = [row for row in _lenient(text, delimiter) if row]
-    plain = [row for row in csv.reader(StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONE) if row]
-    if len(quoted) == len(plain):
-        return quoted
-    return min(plain, quoted, key=lambda rows: sum(len(row) != len(rows[0]) for row in rows))
+def _doubled(text: str) -> str:
+    return _ESCAPED.sub(lambda found: '""' if found[1] == '"' else "\\", text)
+
+
+def _strict(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True)
+
+
+def _badly_quoted(ways: list[list[str]], delimiter: str) -> Iterator[list[str]]:
+    """Rows of text with quotes that open or close nothing: these stand for themselves, so that none swallows the rows behind it."""
+    width = number = 0
+    while number < len(ways[0]):
+        row, n_lines = _record(ways, number, delimiter, width)
+        width = width or len(row)
+        number += n_lines
+        yield row
+
+
+def _record(ways: list[list[str]], number: int, delimiter: str, width: int) -> tuple[list[str], int]:
+    """The row that begins at a line, and its number of lines; of more than one only if it then has as many cells as the header."""
+    for n_lines, lines in product((1, _LONGEST_RECORD), ways):
+        reader = _strict(lines[number : number + n_lines], delimiter)
+        with suppress(csv.Error):
+            row = next(reader)
+            if reader.line_num == 1 or len(row) == width:
+                return row, reader.line_num
+    return next(csv.reader([ways[0][number]], delimiter=delimiter, quoting=csv.QUOTE_NONE)), 1

@@ -10,6 +10,7 @@ from typing import Any
 from lloco_core.corpus.charsets.declared import declared_label
 from lloco_core.corpus.decoding import decode_text, normalise_text
 from lloco_core.corpus.formats.html_page import is_shell, parse_page, remove, remove_unseen, visible_text, without_invisible
+from lloco_core.corpus.formats.html_streamed import put_in_place
 from lloco_core.corpus.formats.quiet import quiet
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
@@ -41,6 +42,7 @@ def read_html(data: bytes, max_bytes: int) -> ReadText:
     if tree is None:
         raise Rejected(Reason.HTML_NO_TEXT, "the page has no element; check how it was saved, or exclude it")
     title, has_scripts = _title(tree), bool(tree.xpath("//script"))
+    put_in_place(tree)
     remove_unseen(tree)
     visible = visible_text(tree)
     if not visible or is_shell(tree, visible, has_scripts):

@@ -9,10 +9,11 @@ import re
 from typing import Any
 
 from lloco_core.corpus.decoding import squeezed
+from lloco_core.corpus.reasons import Reason, Rejected
 
-_UNSEEN = """//title[not(ancestor::svg)] | //script | //style | //noscript | //noframes | //template | //svg | //comment()
-    | //processing-instruction() | //object | //datalist | //dialog[not(@open)] | //input[@type='hidden']
-    | //*[@hidden and not(@hidden='until-found')]"""
+_UNSEEN = """//title[not(ancestor::svg)] | //script | //style | //noscript | //noframes | //svg | //comment()
+    | //template[not(@shadowrootmode or @shadowroot)] | //processing-instruction() | //object | //datalist | //dialog[not(@open)]
+    | //input[@type='hidden'] | //*[@hidden and not(@hidden='until-found')]"""
 _STYLED = "//*[@style][not(self::html or self::body)]"
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 _CONSENT = re.compile(
@@ -31,21 +32,31 @@ _BLOCKS |= {"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "option", "select"
 _BLOCKS |= {"fieldset", "legend", "address", "ul", "ol", "dl", "textarea", "body"}
 _CELL, _BLANK = "\x00", "\x01"
 """Between cells, and in code, until white space is squeezed: no text holds them."""
+_DEEPEST = 2048
+"""Elements within each other, by libxml2."""
 _TYPED = {"text", "email", "number", "tel", "url", "date", "time", "month", "search"}
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 """Soft hyphens and places to break a line. Joiners stay: Persian, Indic scripts, and emoji need them."""
 
 
 def parse_page(page: str) -> Any:
-    """The element tree of a page, None where it has no element."""
+    """The element tree of a page, None where it has no element.
+
+    Raises:
+        Rejected: `file_damaged`, when it is nested so deep that its rest is not read.
+    """
     import lxml.html
 
     # From bytes: lxml refuses a str that declares an encoding. Without huge_tree it stops at an attribute or text of 10 MB.
     parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True)
     try:
-        return lxml.html.document_fromstring(page.encode("utf-8", "replace"), parser=parser)
+        tree = lxml.html.document_fromstring(page.encode("utf-8", "replace"), parser=parser)
     except lxml.etree.ParserError:  # "Document is empty"
         return None
+    if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log.filter_from_fatals()):
+        message = f"is nested more than {_DEEPEST} deep, so that its rest is not read; close its elements, or save it as rendered"
+        raise Rejected(Reason.FILE_DAMAGED, message)
+    return tree
 
 
 def remove_unseen(tree: Any) -> None:

@@ -14,7 +14,7 @@ from email.message import Message
 
 from lloco_core.corpus.decoding import normalise_text
 from lloco_core.corpus.formats.html import read_html
-from lloco_core.corpus.formats.mail_decoding import header_text, part_text
+from lloco_core.corpus.formats.mail_decoding import header_text, part_bytes, part_text
 from lloco_core.corpus.formats.markup import markup_text
 from lloco_core.corpus.formats.read_text import ReadText
 from lloco_core.corpus.reasons import Reason, Rejected
@@ -28,6 +28,7 @@ _FAR_LONGER = 5
 _CODED = {"text/calendar", "text/rtf", "text/css", "text/javascript", "text/vcard", "text/x-vcard", "text/x-amp-html"}
 """Kinds of text that are not written to be read."""
 _LOCKED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted"}
+_TNEF = {"application/ms-tnef", "application/vnd.ms-tnef"}
 _ARCHIVED = ("multipart/related", "text/html")
 
 
@@ -36,6 +37,7 @@ def read_mail(data: bytes, max_bytes: int) -> ReadText:
     message = _message(data)
     if message.get_content_type() in _LOCKED:
         raise Rejected(Reason.FILE_ENCRYPTED, f"its body is {message.get_content_type()}; save it decrypted")
+    _refuse_outlooks_own(message)
     text = normalise_text("\n".join(_message_lines(message, 0)))
     return ReadText(text, header_text(message, "Subject") or None)
 
@@ -59,6 +61,14 @@ def _message(data: bytes) -> Message:
     return message_from_bytes(data.lstrip(b" \t\r\n"), policy=policy.compat32)
 
 
+def _refuse_outlooks_own(message: Message) -> None:
+    """Refuse a mail that has its text in `winmail.dat` alone."""
+    leaves = [part for part in message.walk() if not part.is_multipart()]
+    texts = [part for part in leaves if part.get_content_maintype() == "text" and part_text(part).strip()]
+    if not texts and any(part.get_content_type() in _TNEF for part in leaves):
+        raise Rejected(Reason.UNKNOWN_FORMAT, "its text is in winmail.dat, which only Outlook reads; save it there as .mht, or exclude it")
+
+
 def _root_page(message: Message) -> Message | None:
     start = str(message.get_param("start", "") or "").strip("<>")
     pages = [part for part in message.walk() if part.get_content_type() in ("text/html", "application/xhtml+xml")]
@@ -79,13 +89,27 @@ def _part_lines(part: Message, depth: int) -> Iterator[str]:
         raise Rejected(Reason.FILE_DAMAGED, f"holds parts within parts, more than {_MAX_DEPTH} deep; exclude it")
     if kind == "message/rfc822" and part.is_multipart():
         for inner in part.get_payload():
-            yield from _message_lines(inner, depth + 1)
+            yield from _message_lines(_unpacked(part, inner), depth + 1)
     elif part.is_multipart():
         inner = part.get_payload()
         for chosen in _best(inner) if kind == "multipart/alternative" else inner:
             yield from _part_lines(chosen, depth + 1)
+    elif kind.startswith("multipart/") and str(part.get_payload()).strip():
+        raise Rejected(Reason.FILE_DAMAGED, "its header names a boundary between parts that is not there; save or fetch the mail again")
     else:
         yield from _leaf_lines(part, kind)
+
+
+def _unpacked(part: Message, inner: Message) -> Message:
+    """A message within another, also where it was encoded as a whole, which the standard forbids and mailers do."""
+    encoding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
+    if encoding not in ("base64", "quoted-printable") or "Content-Transfer-Encoding" in inner or inner.is_multipart():
+        return inner
+    inner["Content-Transfer-Encoding"] = encoding
+    if inner.get_all("Subject") or inner.get_all("From"):  # quoted-printable leaves headers as they are
+        return inner
+    data = part_bytes(inner).lstrip()
+    return message_from_bytes(data, policy=policy.compat32) if _HEADER.match(data) else inner
 
 
 def _best(alternatives: list[Message]) -> list[Message]:

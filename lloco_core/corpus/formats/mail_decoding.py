@@ -36,7 +36,7 @@ def part_text(part: Message) -> str:
     Raises:
         Rejected: it is no text.
     """
-    data = _body(part)
+    data = part_bytes(part)
     if not data.strip():
         return ""
     declared = part.get_content_charset()
@@ -52,7 +52,7 @@ def _decode(data: bytes, declared: str) -> str:
     return decode_text(data.replace(b"\0", b""), declared or None)
 
 
-def _body(part: Message) -> bytes:
+def part_bytes(part: Message) -> bytes:
     """The body's bytes. Base64 with rubbish in it or without its end is decoded as far as it goes."""
     if str(part.get("Content-Transfer-Encoding", "")).strip().lower() == "base64":
         payload = part.get_payload()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lloco_core.corpus.decoding import squeezed
 from lloco_core.corpus.formats.pdf_annotations import Value, values_of
+from lloco_core.corpus.formats.pdf_doubled import once
 
 if TYPE_CHECKING:
     from pypdf import PageObject
@@ -33,7 +34,7 @@ def page_text(page: PageObject) -> str:
     """All text of a page, not normalised."""
     values = list(values_of(page)) if "/Annots" in page else []
     if not values:
-        return page.extract_text()
+        return once(page.extract_text())
     pieces: list[_Piece] = []
 
     def place(text: str, matrix: list[float], line: list[float], *_: object) -> None:
@@ -42,7 +43,7 @@ def page_text(page: PageObject) -> str:
         pieces.append(_Piece(text, x, y))
 
     page.extract_text(visitor_text=place)
-    return _merged(pieces, [value for value in values if not _is_drawn(value, pieces)])
+    return once(_merged(pieces, [value for value in values if not _is_drawn(value, pieces)]))
 
 
 def _merged(pieces: list[_Piece], values: list[Value]) -> str:

@@ -28,6 +28,8 @@ _HTML = re.compile(
     rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body|table|meta)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_XML = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xml\b", re.IGNORECASE)
+"""A table in the XML of Office 2003 is no table of text."""
 _PACKED = {
     "gzip": re.compile(rb"\x1f\x8b\x08"),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
@@ -63,7 +65,7 @@ def true_suffix(suffix: str, data: bytes) -> str:
             return ".mht"
     if suffix in _OFFICE_SUFFIXES and _HTML.match(data[:_MIME_WITHIN]):
         return ".html"
-    if suffix == ".xls" and b"\0" not in data[:_MIME_WITHIN]:
+    if suffix == ".xls" and b"\0" not in data[:_MIME_WITHIN] and not _XML.match(data):
         return ".csv"
     return suffix
 

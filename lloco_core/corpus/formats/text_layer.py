@@ -14,6 +14,8 @@ _MOST_ODD = 0.3
 _ODD = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]")
 """Control characters, private use, and the sign for what cannot be read."""
 _GLYPH_NAMES = re.compile(r"(?:/(?:[A-Za-z]{1,6}_?\d{1,5}|[A-Za-z]_?[0-9A-F]{2,4}|\.notdef)(?![a-z])\s*){2,}|\(?\bcid:\d+\)?")
+_SINGLE_NAMES = re.compile(r"/(?:[gG]|gid|glyph|index)_?\d{1,5}")
+"""Between letters: of some characters the font says what they are."""
 _SAMPLE = 2000
 """Characters that letter frequencies are taken from."""
 _FEWEST_LETTERS, _FEWEST_DIFFERENT = 200, 12
@@ -41,7 +43,7 @@ def is_language(text: str) -> bool:
 def _n_odd(text: str) -> int:
     odd = text.count("\ufffd") if text.replace("\n", "").isprintable() else len(_ODD.findall(text))
     if "/" in text or "cid:" in text:
-        odd += sum(len(found) for found in _GLYPH_NAMES.findall(text))
+        odd += max(sum(map(len, names.findall(text))) for names in (_GLYPH_NAMES, _SINGLE_NAMES))
     return odd
 
 

@@ -83,6 +83,12 @@ def test_compressed_jsonl(parse, suffix, pack):
     assert outcome(parse(f"x.jsonl.{suffix}", pack(b'{"text": "a"}\n{"text": "b"}\n'))) == [("row-0", "a"), ("row-1", "b")]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_jsonl_in_wide_characters_without_a_mark(parse, encoding):
+    data = '{"text": "The first row of some"}\n{"text": "The second one"}\n'.encode(encoding)
+    assert outcome(parse("x.jsonl", data)) == [("row-0", "The first row of some"), ("row-1", "The second one")]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_jsonl_with_a_byte_order_mark(parse, encoding):
     assert outcome(parse("x.jsonl", '{"text": "ä"}\n'.encode(encoding))) == [("row-0", "ä")]

@@ -68,7 +68,7 @@ def test_what_is_not_text_is_rejected(data, reason):
 
 def test_normal_form():
     assert normalise_text("e\u0301\r\nb\rc\x0cd\u0085e") == "é\nb\nc\nd\ne"
-    assert normalise_text("a\x00\x1b[1mb\x7f\t\u200bc\ufeff") == "a[1mb\t\u200bc\ufeff"
+    assert normalise_text("a\x00\x1b[1mb\x1b]0;title\x07\x1b[\x7f\t\u200bc\ufeff") == "ab[\t\u200bc\ufeff"
     assert normalise_text("x\ud800y\ud83d\ude00") == "x\ufffdy😀"
 
 

@@ -207,3 +207,30 @@ def test_another_stated_encoding_is_a_change_of_text_only(tmp_path):
     assert [name for name in plain if plain[name] != latin[name]] == ["a.txt", "c.jsonl.gz"]
     assert [name for name in plain if plain[name] != dos[name]] == ["a.txt"]
     assert etags("windows-1252") == latin
+
+
+LOG = "Started pump 4 at the eastern quay of the harbour\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LOG.encode("utf-16") + LOG.encode() * 3,
+        (LOG * 40).encode("utf-16") + LOG.encode(),
+        LOG.encode("utf-16-be") * 9 + LOG.encode() * 2,
+        "\ufeff".encode("utf-16-le") + LOG.encode(),
+        "Größe: über 5 m\r\n".encode() * 9 + LOG.encode("utf-16"),
+    ],
+)
+def test_files_of_two_encodings_do_not_become_chinese(data):
+    assert read("a.log", data).startswith(("<undecodable", "<binary"))
+
+
+@pytest.mark.parametrize("language", ["Chinese", "Japanese", "Korean", "English", "Russian", "Thai"])
+def test_utf_16_of_one_language_is_not_taken_for_two(language):
+    assert read("a.txt", (TEXTS[language] * 20).encode("utf-16")) == TEXTS[language] * 20
+
+
+def test_colours_of_a_terminal_are_no_text():
+    data = b"\x1b]0;make\x07\x1b[1;31mError:\x1b[0m valve \x1b[38;5;12m7\x1b[K is open\n"
+    assert read("a.log", data) == "Error: valve 7 is open\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import quopri
 from email.message import EmailMessage
 
 import pytest
@@ -141,3 +142,33 @@ def test_a_page_without_a_charset_in_its_header_is_read_as_it_declares(parse, en
     page = f'<html><head><meta charset="{encoding}"></head><body><p>{text}</p></body></html>'.encode(encoding)
     (document,) = parse("a.eml", b"Subject: x\nMIME-Version: 1.0\nContent-Type: text/html\nContent-Transfer-Encoding: 8bit\n\n" + page)
     assert document.text.endswith(text)
+
+
+@pytest.mark.parametrize("kind", ["multipart/mixed", "multipart/alternative", "multipart/related"])
+def test_a_mail_whose_parts_cannot_be_told_apart_is_not_stored_without_them(parse, kind):
+    body = b"--other\r\nContent-Type: text/plain\r\n\r\nLost words\r\n--other--\r\n"
+    (rejection,) = parse("a.eml", part(f'Content-Type: {kind}; boundary="named"'.encode(), body))
+    assert (rejection.code, "boundary" in rejection.message) == ("file_damaged", True)
+    (document,) = parse("a.eml", part(f'Subject: None\r\nContent-Type: {kind}; boundary="named"'.encode(), b"\r\n"))
+    assert "Subject: None" in document.text
+
+
+def test_a_mail_with_its_text_in_winmail_dat_alone_is_rejected(parse):
+    inside = b'Content-Type: application/ms-tnef; name="winmail.dat"\r\nContent-Transfer-Encoding: base64\r\n\r\neJ8+IgAA\r\n'
+    several = b'Content-Type: multipart/mixed; boundary="b"'
+    for text in (b"", b"--b\r\nContent-Type: text/plain\r\n\r\n \r\n"):
+        (rejection,) = parse("a.eml", part(several, text + b"--b\r\n" + inside + b"--b--\r\n"))
+        assert (rejection.code, "winmail.dat" in rejection.message) == ("unknown_format", True)
+    (document,) = parse("a.eml", part(several, b"--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n--b\r\n" + inside + b"--b--\r\n"))
+    assert document.text.endswith("Hello\nAttachment: winmail.dat")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [("base64", base64.encodebytes), ("BASE64", base64.b64encode), ("quoted-printable", quopri.encodestring), ("8bit", bytes)],
+)
+def test_a_message_within_that_is_encoded_as_a_whole(parse, encoding, encode):
+    inner = encode("Subject: Inner\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGröße = 5\r\n".encode())
+    head = f"--b\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode()
+    (document,) = parse("a.eml", part(b'Content-Type: multipart/mixed; boundary="b"', head + inner + b"\r\n--b--\r\n"))
+    assert document.text.rstrip().endswith("Subject: Inner\n\nGröße = 5")

@@ -216,3 +216,19 @@ def test_a_row_that_fails_in_an_unknown_way_costs_itself(parse, monkeypatch):
     monkeypatch.setattr(containers, "build_document", failing)
     documents, rejected = read(parse, pa.table({"text": TEXTS}))
     assert (len(documents), [(item.code, item.uri.rpartition("#")[2]) for item in rejected]) == (N - 1, [("parser_failed", f"row-{BAD}")])
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array([["one", "two"]]), "list<"),
+        (pa.nulls(1), "holds null"),
+        (pa.array([{"en": "one"}]), "struct<"),
+        (pa.array([[("a", "b")]], pa.map_(pa.string(), pa.string())), "map<"),
+    ],
+)
+def test_a_text_column_of_another_type_is_named_with_its_type(parse, column, said):
+    (rejection,) = parse("x.parquet", parquet(pa.table({"text": column})))
+    assert rejection.code == "row_without_text"
+    assert said in rejection.message
+    assert "write the file again" in rejection.message

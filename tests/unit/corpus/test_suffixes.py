@@ -70,6 +70,7 @@ def test_text_about_a_format_stays_text(parse, name, data):
         ("a.bin", b"SQLite format 3\0" + bytes(90), "unknown_format", "an SQLite database"),
         ("a.jpg", b"\xff\xd8\xff\xe0" + bytes(90), "unknown_format", "a JPEG picture"),
         ("a.zip", b"PK\x03\x04" + bytes(90), "unknown_format", "a ZIP archive"),
+        ("a.xls", b'<?xml version="1.0"?><Workbook><Cell>words</Cell></Workbook>', "file_damaged", "open and save it in its own program"),
         ("a.exe", b"what", "unknown_format", "suffix '.exe'"),
     ],
 )
