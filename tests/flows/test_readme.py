@@ -23,7 +23,7 @@ README = (ROOT / "README.md").read_text()
 FAIRYTALEQA = ROOT.parent / "shared" / "data" / "fairytaleqa"
 COMMAND_SECONDS = 900
 QUICK = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3"}  # every checkpoint waits for the next check
-FEW_STEPS = {"ARGS": "--finetune.max_steps 2"}
+FEW_STEPS = {"ARGS": "--finetune.max-steps 2"}
 """For nights whose answers are not looked at; commands stand as they are, make takes `ARGS` from the environment."""
 
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, flags=re.MULTILINE | re.DOTALL))
