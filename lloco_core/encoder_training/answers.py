@@ -34,7 +34,7 @@ class Question(NamedTuple):
 
 
 def questions_of(batch: Batch, cuts: Sequence[Sequence[int]]) -> list[list[Question]]:
-    """Per substep, the answers that its segments make answerable, sorted by segment and row.
+    """Per substep, the answers that its segments make answerable.
 
     Args:
         cuts: per substep its start, break points, and end.
@@ -53,7 +53,7 @@ def questions_of(batch: Batch, cuts: Sequence[Sequence[int]]) -> list[list[Quest
             )
         step, segment, _ = next(place for place in ends if place[2] >= answer.after)
         questions[step].append(Question(segment, answer))
-    return [sorted(of_step, key=_by_segment_and_row) for of_step in questions]
+    return questions
 
 
 def count_targets(questions: Sequence[Question]) -> int:
@@ -165,10 +165,6 @@ def answer_mask(rows: AnswerRows, dtype: torch.dtype, window: int | None) -> tor
     if window:
         seen_MNN = seen_MNN & (rows.position_MN[:, :, None] - rows.position_MN[:, None] < window)
     return torch.zeros(seen_MNN.shape, dtype=dtype, device=slot_N.device).masked_fill_(~seen_MNN, float("-inf"))[:, None]
-
-
-def _by_segment_and_row(question: Question) -> tuple[int, int]:
-    return question.segment, question.answer.row
 
 
 def _by_row_and_segment(question: Question) -> tuple[int, int]:
