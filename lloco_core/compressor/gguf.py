@@ -6,7 +6,6 @@ folder is named by the file's SHA-256 and appears whole or not at all; `converte
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lloco_core.errors import CheckpointError
 from lloco_core.fingerprint import file_digest
+from lloco_core.locks import only_one
 from lloco_core.settings import cache_folder
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ def converted_gguf(path: Path) -> Path:
     """
     try:
         folder = cache_folder() / "bases" / f"{path.stem}--{file_digest(path)[:16]}-{CONVERSION}"
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel frees it when its holder dies
+        with only_one(folder):
             if not _is_whole(folder):
                 _convert(path, folder)
     except OSError as error:

@@ -5,17 +5,15 @@ A folder that an interrupted or older download left half is found by the digests
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lloco_core.errors import RegistryError, StorageError
 from lloco_core.fingerprint import file_digest
+from lloco_core.locks import only_one
 from lloco_core.objects import key_below
 
 if TYPE_CHECKING:
@@ -44,9 +42,12 @@ def download_adapter(store: Store, adapter_id: str, cache: Path) -> Path:
     digests = json.loads(manifest)["sha256"] | {MANIFEST: hashlib.sha256(manifest).hexdigest()}
     folder = cache / adapter_id
     if not _is_whole(folder, files, digests):
-        with _only_one(folder):
-            if not _is_whole(folder, files, digests):  # another process may have fetched it meanwhile
-                _replace(store, folder, files, digests)
+        try:
+            with only_one(folder):
+                if not _is_whole(folder, files, digests):  # another process may have fetched it meanwhile
+                    _replace(store, folder, files, digests)
+        except OSError as error:
+            raise StorageError(f"cannot write below {folder.parent}: {error}; check its permissions and free space") from error
     return folder
 
 
@@ -71,15 +72,3 @@ def _is_whole(folder: Path, files: dict[str, ObjectInfo], digests: dict[str, str
         return sizes and all(file_digest(folder / name) == expected for name, expected in digests.items())
     except OSError:
         return False
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the lock beside a folder; the kernel frees it when its holder dies."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise StorageError(f"cannot write below {folder.parent}: {error}; check its permissions and free space") from error

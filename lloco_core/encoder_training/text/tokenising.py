@@ -5,7 +5,6 @@ Whoever comes while the cache is being made waits for it; a maker that dies leav
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -13,7 +12,6 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +28,7 @@ from lloco_core.encoder_training.text.stream import place_of, read_documents, re
 from lloco_core.encoder_training.text.tokens import TextTokenizer
 from lloco_core.errors import StorageError
 from lloco_core.fingerprint import digest
+from lloco_core.locks import only_one
 
 if TYPE_CHECKING:
     from lloco_core.encoder_training.text.config import TextConfig
@@ -57,9 +56,12 @@ def open_token_cache(config: TextConfig, tokenizer: TextTokenizer) -> TokenCache
     files, dropped = find_files(config.files), read_ids(config.drop)
     folder = Path(config.cache) / fingerprint(files, dropped, config, tokenizer)
     if not folder.exists():
-        with _only_one(folder):
-            if not folder.exists():
-                _make(folder, files, dropped, config, tokenizer)
+        try:
+            with only_one(folder):
+                if not folder.exists():
+                    _make(folder, files, dropped, config, tokenizer)
+        except OSError as error:
+            raise StorageError(f"cannot write below {folder.parent}: {error}; check text.cache and free space") from error
     return TokenCache(folder)
 
 
@@ -68,18 +70,6 @@ def fingerprint(files: list[TextFile], dropped: frozenset[str], config: TextConf
     contents = [(file.uri, file.etag, file.size) for file in files]
     rules = [config.text_field, config.id_field, config.open_files, config.document_mb, sorted(dropped)]
     return digest([FORMAT, contents, rules, tokenizer.fingerprint])
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the lock beside a cache; the kernel frees it when its holder dies."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with folder.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise StorageError(f"cannot write below {folder.parent}: {error}; check text.cache and free space") from error
 
 
 def _make(folder: Path, files: list[TextFile], dropped: frozenset[str], config: TextConfig, tokenizer: TextTokenizer) -> None:
